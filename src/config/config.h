@@ -1,0 +1,116 @@
+/* config.h: the face of config/: ipsec.conf and ipsec.secrets as people know them (ipsec.conf(5) as Libreswan reads it).
+ * Reading files and parsing texts are apart, so that the monitor reads (it may) and the engine parses (it must not read):
+ * config_source_read, then config_parse on both sides. Pure but for the *_read functions. */
+#ifndef IKETCP_CONFIG_CONFIG_H
+#define IKETCP_CONFIG_CONFIG_H
+
+#include "base/base.h"
+#include "wire/wire.h"
+
+/* ---- diagnostics: every error in one pass, with its place ---- */
+struct diagnostic {
+    char *file; /* owned by the list */
+    int line, column;
+    bool is_error; /* else a warning */
+    char text[320]; /* what, and what would be right */
+};
+struct diagnostics {
+    struct diagnostic *list;
+    size_t count, errors;
+};
+void diagnostics_free(struct diagnostics *);
+/* "FILE:LINE:COLUMN: text" or "FILE:LINE:COLUMN: warning: text" */
+void diagnostic_text(const struct diagnostic *, char *out, size_t size);
+
+/* ---- texts ---- */
+struct config_source; /* the main file and all that it includes, by path and text */
+/* Reads `path` and its includes (globs; relative to the file that includes). Unreadable files become diagnostics when
+ * parsed. NULL only when memory is short. */
+struct config_source *config_source_read(const char *path);
+struct config_source *config_source_from_text(
+    const char *name, const char *text); /* for tests; includes find nothing */
+void config_source_free(struct config_source *);
+/* For sending it to the engine: malloc'd octets; and back. NULL: malformed. */
+uint8_t *config_source_pack(const struct config_source *, size_t *length);
+struct config_source *config_source_unpack(const uint8_t *, size_t length);
+
+/* ---- what it means ---- */
+enum config_auto { AUTO_IGNORE, AUTO_ADD, AUTO_START, AUTO_ONDEMAND };
+enum config_host_kind { HOST_ADDRESS, HOST_NAME, HOST_DEFAULT_ROUTE, HOST_ANY };
+enum config_choice { CHOICE_NO, CHOICE_YES, CHOICE_FALLBACK };
+enum config_dpd_action { DPD_HOLD, DPD_CLEAR, DPD_RESTART };
+enum config_encapsulation { ENCAPSULATION_AUTO, ENCAPSULATION_YES };
+
+#define CONFIG_SUBNETS_MAX 16
+#define CONFIG_PORTS_MAX 8
+
+struct config_end {
+    enum config_host_kind kind;
+    struct address address; /* HOST_ADDRESS */
+    char name[256]; /* HOST_NAME */
+    struct identity id; /* ID_NONE: %any, or (left empty) the address once it is known: id_from_address */
+    bool id_from_address;
+    struct prefix subnet[CONFIG_SUBNETS_MAX];
+    size_t subnets; /* 0: the end's own address */
+    struct address source_ip; /* leftsourceip */
+    bool source_ip_set;
+};
+
+struct config_connection {
+    char name[64];
+    enum config_auto start;
+    struct config_end left, right;
+    int us; /* 0: left is us, 1: right is us, -1: not known before the host's addresses are: config_orient */
+    struct proposal_list ike, esp; /* PROTOCOL_IKE and PROTOCOL_ESP, in the file's order, or the defaults */
+    bool pfs, transport, mobike, esn_yes, esn_no; /* esn=yes|no|either: proposals carry them already */
+    bool fragmentation;
+    enum config_encapsulation encapsulation;
+    uint64_t ike_lifetime_s, sa_lifetime_s, rekey_margin_s;
+    uint32_t rekey_fuzz_percent;
+    bool rekey;
+    uint64_t dpd_delay_s, dpd_timeout_s;
+    enum config_dpd_action dpd_action;
+    uint64_t retransmit_interval_ms, retransmit_timeout_ms;
+    uint32_t keying_tries; /* 0: for ever */
+    enum config_choice enable_tcp;
+    uint16_t tcp_remote_port;
+    uint32_t replay_window;
+    uint32_t mtu; /* 0: automatic */
+    uint64_t revision; /* hash of all of the above */
+};
+
+struct config {
+    uint16_t listen_tcp[CONFIG_PORTS_MAX];
+    size_t listen_tcps; /* 0: no */
+    bool listen_udp;
+    uint16_t udp_port, udp_nat_port; /* 500, 4500 */
+    struct address listen; /* listen=, unspecified: all */
+    char tun_name[16]; /* iketcp0 */
+    struct config_connection *connection; /* auto=ignore ones are left out */
+    size_t connections;
+};
+/* NULL when there were errors (or no memory); *diagnostics is filled in both cases, owned by the caller. */
+struct config *config_parse(const struct config_source *, struct diagnostics *);
+void config_free(struct config *);
+/* Which side is us, as Libreswan finds it: by the host's addresses, %defaultroute, and %any being the other. Sets `us`;
+ * false and *err when neither or both could be. */
+MUST_USE bool config_orient(
+    struct config_connection *, bool (*is_local)(void *context, const struct address *), void *context, struct error *);
+static inline const struct config_end *config_us(const struct config_connection *c) {
+    return c->us == 1 ? &c->right : &c->left;
+}
+static inline const struct config_end *config_them(const struct config_connection *c) {
+    return c->us == 1 ? &c->left : &c->right;
+}
+
+/* ---- secrets: the monitor only ---- */
+struct secrets;
+/* Reads ipsec.secrets with its includes: `id id : PSK "..."`, 0x hex, 0s base64, 0t text. A file that others may read
+ * (mode & 077) or that is not there is a diagnostic. NULL when there were errors. */
+struct secrets *secrets_read(const char *path, struct diagnostics *);
+struct secrets *secrets_parse(const char *name, const char *text, struct diagnostics *); /* for tests */
+void secrets_free(struct secrets *); /* wipes */
+/* The PSK for this pair as Libreswan chooses: both named beats one named beats none (%any). False: there is none. */
+bool secrets_psk(const struct secrets *, const struct identity *local, const struct identity *remote, struct span *psk);
+
+#endif

@@ -1,0 +1,74 @@
+/* dataplane.h: the face of dataplane/: worker threads, each with an event loop, a TUN queue, streams, UDP sockets and the
+ * worker's half of peer/ (struct traffic). Bursts from the TUN are cut, sealed in place and leave in one write; what
+ * comes in one read is opened in place, joined and goes to the TUN in few writes. No system call, allocation or lock
+ * per packet. The control thread talks to a worker over two bounded rings (single producer, single consumer) with an
+ * eventfd each; nothing is shared but ESP counters. */
+#ifndef IKETCP_DATAPLANE_DATAPLANE_H
+#define IKETCP_DATAPLANE_DATAPLANE_H
+
+#include "base/base.h"
+#include "peer/peer.h"
+
+struct worker;
+
+struct worker_options {
+    uint8_t number;
+    int tun_fd; /* IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, non-blocking; taken over. -1: none yet */
+    uint32_t tun_mtu;
+    bool tun_offload; /* TUNSETOFFLOAD was taken: bursts come and may go back */
+    uint32_t corrupt_tolerance;
+};
+struct worker *worker_new(const struct worker_options *, struct error *); /* starts the thread */
+/* Stops the thread and frees all; SAs included. Bounded: at most a second. */
+void worker_free(struct worker *);
+
+/* --- control thread to worker; all return false when the ring is full (try again later) --- */
+enum worker_command_kind {
+    WORKER_TRAFFIC, /* traffic */
+    WORKER_STREAM_ADD, /* stream number, fd (the worker's from now on), originator, octets (malloc'd, freed by the worker) */
+    WORKER_STREAM_CLOSE,
+    WORKER_SEND_IKE, /* carrier, octets (malloc'd, freed by the worker): over UDP port 500 without marker */
+    WORKER_UDP_ADD, /* fd, port */
+    WORKER_UDP_CLEAR, /* all of them */
+    WORKER_TUN, /* fd, mtu, offload: replaces the TUN queue */
+};
+struct worker_command {
+    enum worker_command_kind kind;
+    struct traffic_command traffic;
+    struct carrier carrier;
+    int fd;
+    uint16_t port;
+    bool originator;
+    uint8_t *octets;
+    size_t length;
+    uint32_t mtu;
+    bool offload;
+};
+MUST_USE bool worker_post(struct worker *, const struct worker_command *);
+
+/* --- worker to control thread --- */
+enum worker_report_kind {
+    WORKER_IKE, /* carrier, octets (malloc'd; the reader frees): an IKE message came */
+    WORKER_TRAFFIC_REPORT, /* traffic */
+    WORKER_STREAM_GONE, /* carrier.stream, error: closed by the other side (ORIGIN_NONE: orderly FIN), or corrupt */
+    WORKER_UDP_ERROR, /* carrier.remote, error */
+    WORKER_ONDEMAND, /* octets: head of an inner packet that nobody takes */
+};
+struct worker_report {
+    enum worker_report_kind kind;
+    struct carrier carrier;
+    struct traffic_report traffic;
+    uint8_t *octets;
+    size_t length;
+    struct error error;
+};
+int worker_report_fd(const struct worker *); /* readable when reports wait; level-triggered */
+size_t worker_take(struct worker *, struct worker_report *, size_t max);
+
+struct worker_counters { /* relaxed atomics */
+    _Atomic uint64_t tun_reads, tun_writes, stream_reads, stream_writes, drops_no_sa, drops_queue, drops_policy,
+        ike_dropped;
+};
+const struct worker_counters *worker_counters(const struct worker *);
+
+#endif

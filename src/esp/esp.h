@@ -1,0 +1,89 @@
+/* esp.h: the face of esp/: ESP SAs (RFC 4303) in user space: keys, sequence numbers, replay windows, selectors; seal and
+ * open of batches, in place. Pure: packets in, packets out. One `struct esp_sa` is a Child SA with both directions.
+ *
+ * One thread (the worker that owns the SA) seals, opens and admits; counters may be read by any thread. */
+#ifndef IKETCP_ESP_ESP_H
+#define IKETCP_ESP_ESP_H
+
+#include "crypto/crypto.h"
+#include "wire/wire.h"
+
+#define ESP_HEADER_LENGTH ((size_t)8) /* SPI, sequence number */
+#define ESP_BATCH_MAX ((size_t)64) /* packets per call */
+#define ESP_REPLAY_MIN 64u
+#define ESP_REPLAY_MAX 4096u
+
+struct esp_config {
+    uint32_t spi_in, spi_out;
+    struct cipher_suite suite;
+    struct span key_in, key_out, integ_in, integ_out; /* read during esp_sa_new only */
+    bool esn, transport;
+    uint32_t replay_window; /* 64 to 4,096; 0: replay protection is off */
+    struct selector_list local, remote; /* what the inner packets may be */
+    uint64_t soft_packets; /* outbound sequence number that asks for a rekey; 0: a default well before the
+                                         * last (2^32 without ESN) */
+};
+
+struct esp_counters { /* relaxed atomics: any thread may read, the owner writes */
+    _Atomic uint64_t bytes_in, bytes_out; /* inner octets */
+    _Atomic uint64_t packets_in, packets_out; /* inner packets */
+    _Atomic uint64_t replay_drops; /* seen before or left of the window */
+    _Atomic uint64_t auth_drops; /* failed authentication */
+    _Atomic uint64_t policy_drops; /* authentic, outside the selectors or malformed inside */
+    _Atomic uint64_t last_in_ms; /* time of the last authentic fresh packet, 0: none */
+};
+
+struct esp_sa;
+struct esp_sa *esp_sa_new(const struct esp_config *, struct error *); /* NULL and *err; owned by the caller */
+void esp_sa_free(struct esp_sa *); /* wipes; NULL is fine */
+uint32_t esp_sa_spi_in(const struct esp_sa *);
+uint32_t esp_sa_spi_out(const struct esp_sa *);
+struct esp_counters *esp_sa_counters(struct esp_sa *);
+const struct esp_config *esp_sa_config(const struct esp_sa *); /* key spans are empty */
+
+/* True when a rekey is due because of the sequence numbers; esp_seal refuses (length 0) when they are used up. */
+bool esp_sa_wants_rekey(const struct esp_sa *);
+
+/* --- outbound ---
+ * The inner packet lies at packet + esp_seal_offset(sa); behind it there must be room for esp_seal_trailer_max octets.
+ * Sealing writes SPI and sequence number at `packet` and makes `length` the whole ESP packet's. */
+size_t esp_seal_offset(const struct esp_sa *); /* ESP header and IV, octets */
+size_t esp_seal_trailer_max(const struct esp_sa *); /* padding, 2, ICV */
+/* Length of the ESP packet for an inner packet of `inner` octets, and the largest inner that fits in `packet`. */
+size_t esp_sealed_length(const struct esp_sa *, size_t inner);
+size_t esp_inner_max(const struct esp_sa *, size_t packet);
+
+struct esp_seal_job {
+    uint8_t *packet;
+    size_t inner; /* octets */
+    uint8_t next_header; /* 4 IPv4, 41 IPv6 (tunnel), the protocol (transport), 59 dummy */
+    size_t length; /* out: octets from packet, 0: not sealed (sequence numbers used up) */
+};
+/* In order; returns how many were sealed. No allocation. jobs <= ESP_BATCH_MAX. */
+size_t esp_seal(struct esp_sa *, struct esp_seal_job *, size_t jobs);
+
+/* --- inbound --- */
+enum esp_verdict {
+    ESP_INNER = 0, /* authentic, fresh, inside the selectors: *inner is set */
+    ESP_DUMMY, /* authentic, fresh, next header 59: drop silently */
+    ESP_FORGED, /* failed authentication */
+    ESP_MALFORMED, /* too short, bad padding */
+    ESP_REPLAYED, /* seen before or too old: not corruption (L10) */
+    ESP_POLICY, /* authentic and fresh, but its inner packet is not what was negotiated */
+};
+struct esp_open_job {
+    uint8_t *packet; /* SPI first */
+    size_t length;
+    enum esp_verdict verdict; /* out */
+    uint8_t *inner; /* out: in place; TFC padding behind it is cut off */
+    size_t inner_length;
+    uint8_t next_header;
+};
+/* All jobs have this SA's SPI. Opens, then admits in order: replay window and selectors, and counts. `now` for
+ * last_in_ms. jobs <= ESP_BATCH_MAX. Returns how many were authentic and fresh (ESP_INNER, ESP_DUMMY, ESP_POLICY). */
+size_t esp_open(struct esp_sa *, uint64_t now, struct esp_open_job *, size_t jobs);
+
+/* Whether an outbound inner packet is inside the selectors. */
+bool esp_sa_takes(const struct esp_sa *, const struct flow *);
+
+#endif

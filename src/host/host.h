@@ -1,0 +1,51 @@
+/* host.h: the face of host/: this host's TUN devices, addresses, routes and rules, by netlink (libnl); and the sockets
+ * that need privilege. Used by the monitor alone. Everything that was set is written to a clean-up file first, so that
+ * the next start can take back what a killed one left. */
+#ifndef IKETCP_HOST_HOST_H
+#define IKETCP_HOST_HOST_H
+
+#include "base/base.h"
+#include "wire/wire.h"
+
+struct host;
+/* `state_path`: the clean-up file (beside the control socket); what an earlier run left there is undone at once.
+ * `mark`: of outer sockets (SO_MARK), which the routing rules let pass by. NULL and *err. */
+struct host *host_open(const char *state_path, uint32_t mark, struct error *);
+/* Takes back all routes, rules, addresses, devices; removes the clean-up file. */
+void host_close(struct host *);
+
+/* A TUN device with IFF_VNET_HDR, up, offloads asked for. *fd non-blocking, the caller's. */
+MUST_USE bool host_tun_open(
+    struct host *, const char *wanted_name, uint32_t mtu, int *fd, char name[16], bool *offload, struct error *);
+
+#define HOST_PREFIXES_MAX 64
+struct host_route_set { /* all that one peer needs */
+    uint32_t owner; /* the peer_id: names the set for host_routes_drop */
+    struct prefix remote[HOST_PREFIXES_MAX];
+    size_t remotes;
+    struct address source; /* put on the device as /32 or /128 unless it is on another one; preferred source */
+    struct address source6; /* the same for the other family; unspecified: none */
+    uint32_t mtu, advmss4, advmss6; /* 0: the device's */
+    struct address outer_remote;
+};
+/* Setting a set that exists replaces it. Never half: on failure what was set of it is taken back. */
+MUST_USE bool host_routes_set(struct host *, const struct host_route_set *, struct error *);
+void host_routes_drop(struct host *, uint32_t owner);
+
+/* An address of this host inside one of the prefixes (for `source`); false: none. */
+bool host_address_inside(struct host *, const struct prefix *, size_t count, struct address *out);
+bool host_has_address(struct host *, const struct address *);
+/* Which address the host would use towards `remote`, past our own rules. */
+MUST_USE bool host_source_for(struct host *, const struct address *remote, struct address *out, struct error *);
+/* %defaultroute: our address on the interface of the default route, and the next hop (unspecified if on link). */
+MUST_USE bool host_default_route(
+    struct host *, uint8_t family, struct address *local, struct address *next_hop, struct error *);
+uint64_t host_network(struct host *); /* names the network we are on: hash of default gateways and prefixes; 0: none */
+
+enum host_socket_kind { HOST_UDP, HOST_TCP_LISTEN, HOST_TCP };
+/* A socket with SO_MARK, non-blocking, close-on-exec, bound to `local` (any address: family decides; a v6 any-socket is
+ * v6 only). HOST_UDP: PKTINFO on, large buffers, IP_RECVERR, no fragmentation bit (DF off). HOST_TCP_LISTEN: listening.
+ * HOST_TCP: to be connected by who gets it. */
+MUST_USE bool host_socket(struct host *, enum host_socket_kind, const struct address *local, int *fd, struct error *);
+
+#endif

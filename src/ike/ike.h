@@ -1,0 +1,236 @@
+/* ike.h: the face of ike/: IKEv2 (RFC 7296) as a pure state machine. No I/O, no clock, no globals, no callbacks.
+ *
+ * One `struct ike_sa` is one IKE SA with its Child SAs' bookkeeping (their keys leave in events and are forgotten). It
+ * does not know what carries it: its owner (peer/) brings each message with the carrier's two addresses, takes what is
+ * to be sent, and says when the carrier is reliable, replaced or gone. Every call takes the time, and returns through a
+ * `struct ike_output` what is to be sent, what happened, and when to call ike_sa_wake next. One thread per SA at a time.
+ *
+ * Times are milliseconds (base.h). All memory given is the caller's; spans in events point into the SA or the output's
+ * buffer and are valid until the next call on that SA. */
+#ifndef IKETCP_IKE_IKE_H
+#define IKETCP_IKE_IKE_H
+
+#include "crypto/crypto.h"
+#include "wire/wire.h"
+
+#define IKE_DATAGRAMS_MAX 8
+#define IKE_EVENTS_MAX 16
+#define IKE_CHILD_CONFIGS_MAX 16
+#define IKE_CHILDREN_MAX 64
+#define IKE_OUTPUT_OCTETS ((size_t)65536)
+
+/* --- what is configured --- */
+
+struct ike_child_config {
+    const char *name; /* for messages; outlives the SA */
+    struct selector_list local, remote; /* as configured; the Responder narrows to them */
+    bool transport; /* type=transport: asks for USE_TRANSPORT_MODE */
+    bool pfs; /* CREATE_CHILD_SA carries KE */
+    uint32_t replay_window; /* packets; passed through into ike_child */
+    uint64_t lifetime_ms; /* hard; rekeyed earlier, by rekey_margin_ms and fuzz */
+};
+
+struct ike_config {
+    const char *name; /* of the connection, for messages; outlives the SA */
+    struct identity local_id, remote_id; /* remote_id.type ID_NONE: any that authenticates */
+    /* Transforms in order of preference; a proposal is what is chosen from each list. AEADs and non-AEADs are separate
+     * proposals on the wire (RFC 7296 section 3.3). */
+    struct proposal_list proposals; /* PROTOCOL_IKE; the first KE transform is the group we guess */
+    struct proposal_list
+        child_proposals; /* PROTOCOL_ESP, SPIs empty; KE transforms only for PFS and new Childs: without
+                                           * any, PFS takes the IKE SA's group */
+    struct ike_child_config child[IKE_CHILD_CONFIGS_MAX];
+    size_t children;
+    uint64_t lifetime_ms; /* hard, of the IKE SA */
+    uint64_t rekey_margin_ms; /* soft = hard - margin - random part of margin * fuzz_percent / 100 */
+    uint32_t rekey_fuzz_percent;
+    uint64_t dpd_delay_ms; /* nothing valid heard for so long: a liveness check; 0: none */
+    uint64_t retransmit_interval_ms; /* first, doubles; over an unreliable carrier only (K1) */
+    uint64_t retransmit_timeout_ms; /* of a whole exchange, over any carrier */
+    bool mobike; /* offered or accepted (RFC 4555) */
+    bool fragmentation; /* negotiated (K7), RFC 7383 */
+    bool force_encapsulation; /* NAT_DETECTION_SOURCE_IP that cannot match, so that the peer encapsulates */
+    bool initial_contact; /* send INITIAL_CONTACT in IKE_AUTH */
+};
+
+/* --- identity of one --- */
+enum ike_role { IKE_INITIATOR, IKE_RESPONDER }; /* original, of this IKE SA; a rekey may swap it */
+
+enum ike_state {
+    IKE_STATE_INIT, /* IKE_SA_INIT in progress */
+    IKE_STATE_AUTH, /* keys are there, identities are not proved */
+    IKE_STATE_ESTABLISHED,
+    IKE_STATE_REKEYED, /* has a successor that carries the Child SAs; waits for its DELETE */
+    IKE_STATE_DELETING,
+    IKE_STATE_CLOSED, /* only ike_sa_free is left */
+};
+
+struct ike_sa;
+
+/* One Child SA as it leaves the state machine. */
+struct ike_child {
+    const struct ike_child_config *config; /* of ike_config */
+    uint32_t spi_in, spi_out;
+    uint32_t replaces; /* spi_in of the Child SA that this one rekeys, else 0 */
+    bool initiator; /* we began the exchange: the new outbound SA may be used at once; else only when the peer
+                              * was seen to use its own, or deletes the old one (RFC 7296 section 2.8) */
+    struct cipher_suite suite;
+    uint16_t ke; /* group of a PFS exchange, KE_NONE without */
+    bool esn, transport;
+    struct selector_list local, remote; /* narrowed */
+    uint8_t key_in[CIPHER_KEY_MAX], key_out[CIPHER_KEY_MAX]; /* lengths by suite; wiped after the event is read: */
+    uint8_t integ_in[INTEG_KEY_MAX], integ_out[INTEG_KEY_MAX]; /* the owner calls ike_output_wipe */
+};
+
+/* --- what comes out --- */
+enum ike_event_kind {
+    IKE_EVENT_KEYS, /* IKE_SA_INIT is done: the peer answers, NAT detection is known (init) */
+    IKE_EVENT_RETRY, /* IKE_SA_INIT begins again with a cookie, another group (error says); same SPI */
+    IKE_EVENT_AUTH_WANTED, /* compute both AUTH values where the keys are, answer with ike_sa_auth (auth) */
+    IKE_EVENT_ESTABLISHED, /* the IKE SA is up */
+    IKE_EVENT_INITIAL_CONTACT, /* the peer says this is its only IKE SA: others of the same identities are dead */
+    IKE_EVENT_CHILD_UP, /* (child) */
+    IKE_EVENT_CHILD_DOWN, /* (spi_in): deleted by either side, or its IKE SA is going */
+    IKE_EVENT_CHILD_FAILED, /* a Child SA could not be made; the IKE SA lives on (child_config, error) */
+    IKE_EVENT_REKEYED, /* (successor): owns the Child SAs now; the owner takes it, this SA ends by itself */
+    IKE_EVENT_CLOSED, /* over; error says why (ORIGIN_NONE: deleted as asked, by us or by the peer: by_peer) */
+};
+
+struct ike_event {
+    enum ike_event_kind kind;
+    struct ike_child child; /* CHILD_UP */
+    uint32_t spi_in; /* CHILD_DOWN */
+    const struct ike_child_config *child_config; /* CHILD_FAILED */
+    struct ike_sa *successor; /* REKEYED: ownership passes to the reader of the event */
+    bool by_peer; /* CLOSED, CHILD_DOWN: the peer deleted */
+    bool timed_out; /* CLOSED: the peer stopped answering; a new IKE SA may be worth a try */
+    bool rekey_again; /* CHILD_DOWN, never set for a rekeyed one: its owner should make a new one */
+    struct error error;
+    struct {
+        bool nat_local, nat_remote; /* a NAT in front of us, of the peer */
+    } init;
+    struct {
+        uint16_t prf;
+        struct identity local_id,
+            remote_id; /* Responder: local_id is what the peer asked for in IDr, ID_NONE if nothing;
+                                              * Initiator: remote_id is what the peer said it is */
+        uint8_t remote_method; /* AUTH_METHOD_* of the peer's AUTH payload */
+        struct span local_octets_without_id; /* RealMessage | nonce: prf(SK_p, ID) is appended by ike_auth_octets */
+        struct span remote_octets; /* complete: what the peer's AUTH covers */
+    } auth;
+};
+
+struct ike_datagram {
+    size_t at, length; /* in ike_output.octets: an IKE message, no marker, no length field */
+    bool reply; /* goes back on the carrier of the message that was just received (K2); else on the current one */
+};
+
+struct ike_output {
+    uint8_t *octets; /* caller's, IKE_OUTPUT_OCTETS */
+    size_t used;
+    struct ike_datagram datagram[IKE_DATAGRAMS_MAX];
+    size_t datagrams;
+    struct ike_event event[IKE_EVENTS_MAX];
+    size_t events;
+    bool fresh; /* the message received was authenticated and new: its carrier becomes current (L5) */
+    bool authentic; /* it was at least authenticated (a retransmission is authentic and not fresh) */
+    bool corrupt; /* it failed authentication or could not be parsed: counts against its carrier (L10) */
+};
+
+/* Empties *out for the next call (`octets` stays). Keys in events are wiped. */
+void ike_output_wipe(struct ike_output *out);
+
+/* --- life --- */
+
+/* Both copy *config's pointer: it must outlive the SA and its successors. `spi` is ours and not zero. NULL: no memory.
+ * local and remote are the carrier's addresses, for NAT detection (K13: TCP's ports over TCP). */
+struct ike_sa *ike_sa_new_initiator(const struct ike_config *config, uint64_t spi_i, const struct address *local,
+    const struct address *remote, bool reliable, uint64_t now, struct random_source random);
+/* The Responder starts with a config that fits the peer's address; ike_sa_auth may exchange it for one that fits its
+ * identity. The first message is then given to ike_sa_receive. */
+struct ike_sa *ike_sa_new_responder(const struct ike_config *config, uint64_t spi_r, const struct address *local,
+    const struct address *remote, bool reliable, uint64_t now, struct random_source random);
+void ike_sa_free(struct ike_sa *); /* wipes; says nothing to the peer; NULL is fine */
+
+/* --- calls; each may add to *out, none keeps it --- */
+void ike_sa_start(struct ike_sa *, uint64_t now, struct ike_output *out); /* Initiator: sends IKE_SA_INIT */
+/* A whole IKE message that belongs to this SA by its SPIs. Anything may come; *out says what it was. `local`/`remote`:
+ * of the carrier on which it came. */
+void ike_sa_receive(struct ike_sa *, uint64_t now, struct span message, const struct address *local,
+    const struct address *remote, struct ike_output *out);
+void ike_sa_wake(struct ike_sa *, uint64_t now, struct ike_output *out); /* at or after ike_sa_deadline */
+uint64_t ike_sa_deadline(const struct ike_sa *); /* NEVER: nothing is due */
+
+/* Answer to IKE_EVENT_AUTH_WANTED. `config` NULL: the one it has. local_auth: our AUTH value; expected: what the peer's
+ * must be, prf_length octets each (copied, wiped). refusal not NULL: no key for it, end with AUTHENTICATION_FAILED. */
+struct ike_auth_values {
+    const struct ike_config *config;
+    uint8_t local_auth[PRF_MAX], expected[PRF_MAX];
+    const char *refusal;
+};
+void ike_sa_auth(struct ike_sa *, uint64_t now, const struct ike_auth_values *, struct ike_output *out);
+/* The octets that our own AUTH covers, for the identity that the chosen config gives us; `out` takes
+ * local_octets_without_id.length + PRF_MAX octets; returns the length. */
+size_t ike_sa_local_octets(const struct ike_sa *, const struct identity *local_id, uint8_t *out, size_t capacity);
+
+/* Now carried by something else (a new connection, another path). Outstanding requests are sent again when `replaced`
+ * (K1, K2); NAT detection of later exchanges uses the new addresses. */
+void ike_sa_carried(struct ike_sa *, uint64_t now, const struct address *local, const struct address *remote,
+    bool reliable, bool replaced, struct ike_output *out);
+void ike_sa_liveness(struct ike_sa *, uint64_t now, struct ike_output *out); /* an empty INFORMATIONAL (L2), unless a
+                                                                              * request of ours is outstanding */
+void ike_sa_heard(struct ike_sa *, uint64_t now); /* authentic ESP came: the peer is alive */
+void ike_sa_rekey(struct ike_sa *, uint64_t now, struct ike_output *out);
+void ike_sa_rekey_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out); /* soft expiry */
+void ike_sa_new_child(struct ike_sa *, uint64_t now, const struct ike_child_config *, struct ike_output *out);
+void ike_sa_delete_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out);
+/* Asks the peer to delete all; IKE_EVENT_CLOSED comes with the answer, or when the exchange timed out. */
+void ike_sa_delete(struct ike_sa *, uint64_t now, struct ike_output *out);
+
+/* --- questions --- */
+uint64_t ike_sa_spi_i(const struct ike_sa *);
+uint64_t ike_sa_spi_r(const struct ike_sa *); /* 0 while unknown */
+uint64_t ike_sa_spi_local(const struct ike_sa *);
+enum ike_role ike_sa_role(const struct ike_sa *);
+enum ike_state ike_sa_state(const struct ike_sa *);
+const struct ike_config *ike_sa_config(const struct ike_sa *);
+bool ike_sa_awaits_answer(const struct ike_sa *); /* a request of ours is outstanding */
+uint32_t ike_sa_sends(const struct ike_sa *); /* how often the outstanding request was sent (C1) */
+
+struct ike_info { /* for status */
+    uint64_t spi_i, spi_r;
+    enum ike_role role;
+    struct identity local_id, remote_id;
+    struct cipher_suite suite;
+    uint16_t prf, ke;
+    uint64_t established_at, rekey_at; /* ms; NEVER */
+    bool mobike, fragmentation;
+};
+void ike_sa_info(const struct ike_sa *, struct ike_info *);
+
+/* For tests/sim: the negotiated keys agree when both sides' fingerprints (prf of SK_d, not reversible) are equal. */
+void ike_sa_fingerprint(const struct ike_sa *, uint8_t out[32]);
+
+/* The SPIs that we choose carry the worker's number in their top 8 bits (design: any packet finds its owner). The owner
+ * of the SA says the number; ESP SPIs are chosen here, at random below it. */
+void ike_sa_set_worker(struct ike_sa *, uint8_t worker);
+
+/* --- before there is a state --- */
+
+/* Stateless cookies for a Responder under load, over UDP only (K3), RFC 7296 section 2.6. The secret changes by itself. */
+struct ike_cookie_jar {
+    uint8_t secret[2][32];
+    uint8_t version; /* of secret[0] */
+    uint64_t changed_at;
+};
+void ike_cookie_jar_init(struct ike_cookie_jar *, uint64_t now, const struct random_source *);
+/* True: the IKE_SA_INIT request carries our cookie for this address. False: *out gets the COOKIE answer to send (empty
+ * if the message is not worth one). */
+bool ike_cookie_check(struct ike_cookie_jar *, uint64_t now, const struct random_source *, struct span message,
+    const struct address *remote, struct ike_output *out);
+
+/* Looks at a message without state: true for an IKE_SA_INIT request with SPIr 0 and Message ID 0 worth a new IKE SA.
+ * For another major version writes the INVALID_MAJOR_VERSION answer into *out (false, connection stays: K12). */
+bool ike_is_first_request(struct span message, struct ike_output *out);
+
+#endif

@@ -1,0 +1,91 @@
+/* path.h: the face of path/: which transport an Initiator's IKE SA takes, in which order, when it falls back, how a lost
+ * stream is opened again. Pure: times and facts come in, one step comes out. Rows C1 to C6, L1. A Responder has no path:
+ * it never connects (L14).
+ *
+ * A path is told what happened and answers with what to do next. It never keeps sockets or SAs: a step that says
+ * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1). */
+#ifndef IKETCP_PATH_PATH_H
+#define IKETCP_PATH_PATH_H
+
+#include "base/base.h"
+
+enum transport { TRANSPORT_NONE, TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
+const char *transport_text(enum transport); /* "udp", "tcp", "tls", "none" */
+
+enum path_choice { PATH_NO, PATH_YES, PATH_FALLBACK }; /* enable-tcp=no|yes|fallback */
+
+#define PATH_TARGETS_MAX 8
+
+struct path_target {
+    struct address local; /* no port; unspecified: the kernel chooses */
+    struct address remote; /* no port */
+};
+
+struct path_config {
+    enum path_choice tcp;
+    uint16_t udp_port; /* 500 */
+    uint16_t udp_nat_port; /* 4500 */
+    uint16_t tcp_port; /* tcp-remoteport, 4500 */
+    uint32_t sends_before_fallback; /* 2: IKE_SA_INIT was sent so often and not answered (C1) */
+    uint64_t fallback_after_ms; /* 1,500: since the first send over UDP; both must be reached */
+    uint64_t attempt_timeout_ms; /* retransmit-timeout: bounds the whole attempt over all transports and targets */
+    uint64_t connect_timeout_ms; /* of one TCP connect: next target after that */
+    uint64_t reconnect_first_ms; /* backoff before the 2nd reconnect (the 1st is at once), doubles ... */
+    uint64_t reconnect_most_ms; /* ... up to this; jitter of a quarter each way */
+    uint64_t udp_again_after_ms; /* a remembered fallback is forgotten after that (C4); NEVER: only with the network */
+};
+void path_config_defaults(struct path_config *);
+
+/* What fell back on which network: outlives a path, belongs to the connection (C4). Zero it to forget. */
+struct path_memory {
+    uint64_t network; /* of the owner's choosing: a hash of the default gateway; 0: unknown, remembers all the same */
+    enum transport worked;
+    uint64_t since;
+};
+
+enum path_verb {
+    PATH_WAIT, /* nothing now; path_wake at path_deadline */
+    PATH_TRY, /* drop the IKE SA in progress, if any; begin a new one over `transport` to `remote` */
+    PATH_RECONNECT, /* open `transport` to `remote` for the SAs that are there */
+    PATH_GIVE_UP, /* *why says it for a person */
+};
+struct path_step {
+    enum path_verb verb;
+    enum transport transport;
+    struct address local, remote; /* with ports; local.port 0: any */
+    struct error why; /* TRY: why the last one was given up (ORIGIN_NONE at the first); GIVE_UP: the sentence */
+};
+
+struct path {
+    const struct path_config *config;
+    struct path_memory *memory;
+    struct path_target target[PATH_TARGETS_MAX];
+    size_t targets, current; /* which target is tried */
+    enum transport transport; /* which is tried or was used last */
+    bool answered, established;
+    uint64_t began_at, tried_at, deadline, backoff_ms;
+    uint32_t sends; /* of IKE_SA_INIT over the present transport and target */
+    uint32_t reconnects; /* successful ones, for status */
+    uint32_t failures; /* of reconnecting since the last success */
+    struct error last; /* why the last try failed */
+    struct random_source random;
+};
+
+/* `config` and `memory` outlive the path. `network` as in path_memory. */
+void path_init(struct path *, const struct path_config *, struct path_memory *memory, uint64_t network,
+    struct random_source random);
+struct path_step path_begin(struct path *, uint64_t now, const struct path_target *, size_t targets);
+void path_sent(struct path *, uint64_t now); /* IKE_SA_INIT went out (again), over what was said last */
+void path_connected(struct path *, uint64_t now); /* the stream is open; the exchange's own timers run now */
+void path_answered(struct path *, uint64_t now); /* the peer answered IKE_SA_INIT: no falling back from here */
+void path_established(struct path *, uint64_t now); /* the IKE SA is up: remember the transport */
+/* Refused, unreachable, closed before the answer, an IKE error that another address might not give. */
+struct path_step path_failed(struct path *, uint64_t now, const struct error *why);
+/* The stream of an established SA is gone. */
+struct path_step path_lost(struct path *, uint64_t now, const struct error *why);
+/* The reconnected stream carried an authentic answer: backoff starts anew, counted. */
+void path_recovered(struct path *, uint64_t now);
+struct path_step path_wake(struct path *, uint64_t now);
+uint64_t path_deadline(const struct path *);
+
+#endif

@@ -1,0 +1,108 @@
+/* transport.h: the face of transport/: sockets. Listeners (evconnlistener, O2), streams that are being accepted or
+ * connected, and the plain reading and writing of streams and UDP sockets that the workers do.
+ *
+ * Control thread: tcp_listener, tcp_connector, with libevent. Worker: `struct stream`, udp_*: no events of their own.
+ * No socket that needs privilege is made here: descriptors come from the monitor. */
+#ifndef IKETCP_TRANSPORT_TRANSPORT_H
+#define IKETCP_TRANSPORT_TRANSPORT_H
+
+#include "base/base.h"
+#include "path/path.h"
+#include "wire/wire.h"
+#include <sys/types.h>
+
+struct event_base;
+
+/* ---- addresses and the sockets' structs ---- */
+struct sockaddr_storage;
+unsigned address_to_sockaddr(const struct address *, struct sockaddr_storage *); /* returns the length */
+void address_from_sockaddr(const struct sockaddr_storage *, struct address *); /* IPv4-mapped becomes IPv4 */
+
+/* ---- a stream before it has an owner ---- */
+
+/* An accepted connection whose prefix and first message (or enough of it to name its SPI) came. Everything that was
+ * read, prefix included, is in `octets`; the taker owns fd and must copy octets. */
+struct accepted_stream {
+    int fd; /* non-blocking, TCP_NODELAY, keepalive 60 s (K6) */
+    enum transport transport;
+    struct address local, remote;
+    const uint8_t *octets;
+    size_t length;
+    uint8_t worker; /* from the SPI of the first message: whose it is; 0 for an IKE_SA_INIT */
+};
+
+struct accept_limits {
+    uint32_t streams_max; /* not yet handed over, in all */
+    uint32_t streams_per_source; /* the same, per source address (IPv6: per /64) */
+    uint64_t first_message_ms; /* L12: closed without a word when the first message is not there by then */
+};
+void accept_limits_defaults(struct accept_limits *);
+
+struct tcp_listener;
+/* Takes over `fd`, which is bound and listening. on_stream is called from the event loop. NULL and *err on failure. */
+struct tcp_listener *tcp_listener_new(struct event_base *, int fd, const struct accept_limits *,
+    void (*on_stream)(void *context, const struct accepted_stream *), void *context, struct error *);
+void tcp_listener_free(struct tcp_listener *); /* and all streams that were not handed over */
+/* Stops and resumes accepting (limits reached elsewhere). */
+void tcp_listener_pause(struct tcp_listener *, bool paused);
+size_t tcp_listener_pending(const struct tcp_listener *);
+
+struct tcp_connector;
+/* Connects `fd` (a fresh non-blocking TCP socket, bound if wanted; taken over) to `remote`. Exactly one call of
+ * on_done: fd >= 0 with both addresses, or fd -1 and the error ("TCP 192.0.2.1:4500 refused the connection: nothing
+ * listens there"). Not called after tcp_connector_free. */
+struct tcp_connector *tcp_connector_new(struct event_base *, int fd, const struct address *remote, uint64_t timeout_ms,
+    void (*on_done)(
+        void *context, int fd, const struct address *local, const struct address *remote, const struct error *),
+    void *context, struct error *);
+void tcp_connector_free(struct tcp_connector *);
+
+/* ---- a stream that has an owner (worker) ---- */
+#define STREAM_READ_MAX ((size_t)262144)
+
+struct stream; /* fd, framer, what was read and not yet a whole message, what was not yet written */
+struct stream_options {
+    bool originator; /* we opened it: the prefix goes out in front of the first write (S1, S13) */
+    enum transport transport;
+    struct span octets; /* already read (accepted), copied */
+    size_t write_queue_max; /* octets that may wait behind a full socket; more ESP is refused, IKE is not */
+};
+struct stream *stream_new(int fd, const struct stream_options *, struct error *); /* takes over fd */
+void stream_free(struct stream *); /* closes; FIN after what was queued if the socket takes it now */
+int stream_fd(const struct stream *);
+
+enum stream_result { STREAM_OK, STREAM_AGAIN, STREAM_CLOSED, STREAM_CORRUPT, STREAM_FAILED };
+/* Reads once (up to STREAM_READ_MAX), or takes the octets that were there from the start. */
+enum stream_result stream_read(struct stream *, struct error *);
+/* The next payloads of what was read, in place, valid until the next stream_read: at most `max`; *count 0: read again. */
+enum stream_result stream_payloads(struct stream *, struct span *payload, size_t max, size_t *count, struct error *);
+/* Queues one IKE message, marker and length in front, ahead of ESP that waits at a frame's border; then flushes. */
+enum stream_result stream_send_ike(struct stream *, struct span message, struct error *);
+/* Writes frames that are complete (length fields included) in one writev; what the socket does not take is kept.
+ * STREAM_AGAIN: nothing was taken, the queue is full (drop them). */
+enum stream_result stream_write_frames(struct stream *, const uint8_t *frames, size_t length, struct error *);
+enum stream_result stream_flush(struct stream *, struct error *); /* on writability */
+bool stream_wants_write(const struct stream *);
+size_t stream_queued(const struct stream *); /* octets: ours and, by SIOCOUTQNSD, unsent in the socket */
+
+/* ---- UDP (worker) ---- */
+#define UDP_BATCH_MAX 64
+#define UDP_DATAGRAM_MAX ((size_t)65535)
+struct udp_datagram {
+    uint8_t *octets;
+    size_t length;
+    struct address local, remote; /* local address by PKTINFO, port of the socket */
+};
+/* Non-blocking; one recvmmsg; returns how many came (0: none), -1 and *err. Memory of the datagrams is `udp`'s. With
+ * UDP_GRO one datagram may have been several: they are already apart. */
+struct udp_socket;
+struct udp_socket *udp_socket_new(int fd, uint16_t port, struct error *); /* takes over fd (bound; v4 or v6) */
+void udp_socket_free(struct udp_socket *);
+int udp_socket_fd(const struct udp_socket *);
+int udp_receive(struct udp_socket *, struct udp_datagram **, struct error *);
+/* One sendmmsg (with UDP_SEGMENT where equal lengths allow). Local addresses that are set go into PKTINFO. */
+int udp_send(struct udp_socket *, const struct udp_datagram *, size_t count, struct error *);
+/* An ICMP error that was queued for this socket (IP_RECVERR): true once per error. */
+bool udp_take_error(struct udp_socket *, struct address *remote, struct error *);
+
+#endif
