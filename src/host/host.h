@@ -25,6 +25,10 @@ struct host_route_set { /* all that one peer needs */
     size_t remotes;
     struct address source; /* put on the device as /32 or /128 unless it is on another one; preferred source */
     struct address source6; /* the same for the other family; unspecified: none */
+    /* Where a family has no source above: an address of this host inside one of these becomes the preferred source
+     * (host_address_inside); none there: the kernel chooses. */
+    struct prefix local[HOST_PREFIXES_MAX];
+    size_t locals;
     uint32_t mtu, advmss4, advmss6; /* 0: the device's */
     struct address outer_remote;
 };

@@ -138,6 +138,8 @@ struct peer_auth_wanted {
 struct peer_action {
     enum peer_action_kind kind;
     peer_id peer;
+    const char *connection; /* STEP, UP, DOWN, HOST_*: name of the peer's connection, for logs and who waits; as valid
+                             * as the output */
     uint32_t attempt;
     struct carrier carrier;
     struct span octets; /* in the output's buffer */
