@@ -22,19 +22,33 @@ enum monitor_request_kind {
     REQUEST_RELOAD, /* read files again: their texts come back, or what is wrong with them */
     REQUEST_READY, /* listeners are open: make the control socket, notify who waits; its descriptor comes back */
     REQUEST_STOPPING, /* no reply: SAs are deleted, the engine ends */
+    REQUEST_INSIDE, /* which address of ours is inside one of these prefixes */
 };
 
-/* ---- engine's side: asynchronous, in order; every request has one answer unless it says "no reply" ---- */
+/* ---- engine's side: asynchronous, in order; every request has one answer unless it says "no reply" ----
+ * Spans and pointers in arguments are copied at once. A request that can't be sent is answered with an error from the
+ * event loop, never from inside the call. */
 struct monitor_client;
 struct event_base;
 struct monitor_client *monitor_client_new(struct event_base *, int fd, struct error *);
 void monitor_client_free(struct monitor_client *); /* outstanding answers never come */
 
+/* What the monitor says by itself. */
+enum monitor_notice {
+    NOTICE_STOP = 1, /* SIGTERM, SIGINT: delete the SAs politely, monitor_stopping, return; killed after 2 s */
+    NOTICE_RELOAD, /* SIGHUP: call monitor_reload */
+    NOTICE_GONE, /* the monitor is dead or talks nonsense: end at once; outstanding answers never come */
+};
+/* Never called from inside another monitor_* function. Without one, NOTICE_GONE ends the event loop. */
+void monitor_client_on_notice(
+    struct monitor_client *, void (*on_notice)(void *context, enum monitor_notice), void *context);
+
 struct monitor_answer {
     struct error error; /* ORIGIN_NONE: it worked */
     int fd; /* the reader's; -1: none */
-    struct address address, address2; /* SOURCE; ADDRESSES: local and next hop */
-    bool yes; /* ADDRESSES; TUN: offload */
+    struct address address, address2; /* SOURCE; ADDRESSES: local and next hop; INSIDE */
+    bool yes; /* ADDRESSES; TUN: offload; INSIDE: there is one */
+    uint64_t network; /* SOURCE, ADDRESSES: host_network, for peers_set_network */
     char name[16]; /* TUN */
     uint8_t local_auth[PRF_MAX], remote_auth[PRF_MAX];
     const uint8_t *octets; /* RELOAD: a packed config_source; valid during the callback */
@@ -52,6 +66,8 @@ void monitor_routes_drop(struct monitor_client *, uint32_t owner);
 void monitor_source(struct monitor_client *, const struct address *remote, monitor_done, void *context);
 /* address unspecified with family f: %defaultroute of that family; else whether it is ours. */
 void monitor_address(struct monitor_client *, const struct address *, monitor_done, void *context);
+/* An address of this host inside one of the prefixes (at most HOST_PREFIXES_MAX): answer.yes, answer.address. */
+void monitor_inside(struct monitor_client *, const struct prefix *, size_t count, monitor_done, void *context);
 void monitor_reload(struct monitor_client *, monitor_done, void *context);
 void monitor_ready(struct monitor_client *, monitor_done, void *context);
 void monitor_stopping(struct monitor_client *);
@@ -69,7 +85,8 @@ struct monitor_options {
 int monitor_run(const struct monitor_options *);
 
 /* The engine: runs until it is told to stop; `fd` to the monitor, `source` packed texts of the configuration. Called in
- * the child after privileges are gone. Returns its exit status. */
+ * the child after privileges are gone and log_open was called ("engine"); SIGINT, SIGTERM, SIGHUP and SIGPIPE are
+ * ignored. No descriptor is open but 0, 1, 2 and `fd`. Returns its exit status: 0 after NOTICE_STOP or `stop`. */
 int engine_main(int fd, const uint8_t *source, size_t length, int log_level);
 
 /* Drops to `user`, all capabilities, no new privileges; false and *err. In the child, before engine_main. */

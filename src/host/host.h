@@ -11,6 +11,9 @@ struct host;
 /* `state_path`: the clean-up file (beside the control socket); what an earlier run left there is undone at once.
  * `mark`: of outer sockets (SO_MARK), which the routing rules let pass by. NULL and *err. */
 struct host *host_open(const char *state_path, uint32_t mark, struct error *);
+/* A sentence about what works but may surprise (strict rp_filter), from the last host_tun_open or host_routes_set; empty:
+ * nothing to say. */
+const char *host_warning(const struct host *);
 /* Takes back all routes, rules, addresses, devices; removes the clean-up file. */
 void host_close(struct host *);
 
@@ -32,7 +35,10 @@ struct host_route_set { /* all that one peer needs */
     uint32_t mtu, advmss4, advmss6; /* 0: the device's */
     struct address outer_remote;
 };
-/* Setting a set that exists replaces it. Never half: on failure what was set of it is taken back. */
+/* Setting a set that exists replaces it, without a gap. Never half: on failure what was set of it is taken back, also
+ * what an older set of this owner had. Loopback, link-local and multicast prefixes are refused. A prefix wins over all
+ * other routes but networks inside it that this host is directly connected to; 0.0.0.0/0 and ::/0 win over default
+ * routes only. Sockets with the mark see none of them. */
 MUST_USE bool host_routes_set(struct host *, const struct host_route_set *, struct error *);
 void host_routes_drop(struct host *, uint32_t owner);
 
