@@ -22,7 +22,6 @@ enum monitor_request_kind {
     REQUEST_RELOAD, /* read files again: their texts come back, or what is wrong with them */
     REQUEST_READY, /* listeners are open: make the control socket, notify who waits; its descriptor comes back */
     REQUEST_STOPPING, /* no reply: SAs are deleted, the engine ends */
-    REQUEST_INSIDE, /* which address of ours is inside one of these prefixes */
 };
 
 /* ---- engine's side: asynchronous, in order; every request has one answer unless it says "no reply" ----
@@ -46,8 +45,8 @@ void monitor_client_on_notice(
 struct monitor_answer {
     struct error error; /* ORIGIN_NONE: it worked */
     int fd; /* the reader's; -1: none */
-    struct address address, address2; /* SOURCE; ADDRESSES: local and next hop; INSIDE */
-    bool yes; /* ADDRESSES; TUN: offload; INSIDE: there is one */
+    struct address address, address2; /* SOURCE; ADDRESSES: local and next hop */
+    bool yes; /* ADDRESSES; TUN: offload */
     uint64_t network; /* SOURCE, ADDRESSES: host_network, for peers_set_network */
     char name[16]; /* TUN */
     uint8_t local_auth[PRF_MAX], remote_auth[PRF_MAX];
@@ -66,8 +65,6 @@ void monitor_routes_drop(struct monitor_client *, uint32_t owner);
 void monitor_source(struct monitor_client *, const struct address *remote, monitor_done, void *context);
 /* address unspecified with family f: %defaultroute of that family; else whether it is ours. */
 void monitor_address(struct monitor_client *, const struct address *, monitor_done, void *context);
-/* An address of this host inside one of the prefixes (at most HOST_PREFIXES_MAX): answer.yes, answer.address. */
-void monitor_inside(struct monitor_client *, const struct prefix *, size_t count, monitor_done, void *context);
 void monitor_reload(struct monitor_client *, monitor_done, void *context);
 void monitor_ready(struct monitor_client *, monitor_done, void *context);
 void monitor_stopping(struct monitor_client *);
