@@ -1,0 +1,93 @@
+/* faults.c: what goes wrong in a run, and when: at least three cuts, rekeys from both sides, replays, dead times. */
+#include "sim.h"
+
+enum fault {
+    FAULT_CUT,
+    FAULT_REKEY_BOTH,
+    FAULT_REKEY_ONE,
+    FAULT_REBIND,
+    FAULT_UDP_DEAD,
+    FAULT_UDP_BACK,
+    FAULT_REPLAY,
+    FAULT_TCP_DEAD,
+    FAULT_TCP_BACK
+};
+
+static void plan(struct world *world, enum fault fault, uint64_t at) {
+    struct event *event = world_schedule(world, at > world->now ? at - world->now : 0, EVENT_FAULT);
+    event->fault = (int)fault;
+}
+
+/* From two minutes after the start to five minutes before the end; then it is calm, so that all must come back. */
+static uint64_t some_time(struct world *world) {
+    uint64_t from = 120 * SECOND, until = world->end - 300 * SECOND;
+    return from + random_u32(&world->random) % (until - from);
+}
+
+void faults_plan(struct world *world) {
+    for (int i = 0; i < 3; i++)
+        plan(world, FAULT_CUT, some_time(world));
+    for (uint32_t i = world_random(world, 4); i > 0; i--)
+        plan(world, FAULT_CUT, some_time(world));
+    for (int i = 0; i < 3; i++)
+        plan(world, FAULT_REKEY_BOTH, some_time(world));
+    for (uint32_t i = world_random(world, 4); i > 0; i--)
+        plan(world, FAULT_REKEY_ONE, some_time(world));
+    for (int i = 0; i < 3; i++)
+        plan(world, FAULT_REPLAY, some_time(world));
+    if (world->nat)
+        for (int i = 0; i < 2; i++)
+            plan(world, FAULT_REBIND, some_time(world));
+    for (uint32_t i = world_random(world, 3); i > 0; i--) {
+        plan(world, FAULT_UDP_DEAD, some_time(world));
+        plan(world, FAULT_TCP_DEAD, some_time(world));
+    }
+}
+
+static void rekey(struct world *world, struct node *node) {
+    struct error error = {0};
+    world->rekeys_asked++;
+    node_take(node, peers_rekey(node->peers, world->now, "tunnel", world_chance(world, 500), &error));
+}
+
+void faults_event(struct world *world, struct event *event) {
+    switch ((enum fault)event->fault) {
+    case FAULT_CUT:
+        world->cuts++;
+        world_say(world, "----- cut");
+        network_cut(world, (enum cut)world_random(world, CUTS));
+        break;
+    case FAULT_REKEY_BOTH: /* so close together that the requests cross */
+        world_say(world, "----- both rekey");
+        for (size_t i = 0; i < world->nodes; i++)
+            rekey(world, &world->node[i]);
+        break;
+    case FAULT_REKEY_ONE:
+        rekey(world, &world->node[world_random(world, (uint32_t)world->nodes)]);
+        break;
+    case FAULT_REBIND:
+        world_say(world, "----- the NAT forgets");
+        network_rebind(world);
+        break;
+    case FAULT_UDP_DEAD:
+        world_say(world, "----- no UDP for a while");
+        world->udp_dead = true;
+        plan(world, FAULT_UDP_BACK, world->now + 1 * SECOND + world_random(world, 19000));
+        break;
+    case FAULT_UDP_BACK:
+        world->udp_dead = false;
+        break;
+    case FAULT_TCP_DEAD:
+        world_say(world, "----- no TCP for a while");
+        world->tcp_blocked = true;
+        network_cut(world, CUT_RESET);
+        plan(world, FAULT_TCP_BACK, world->now + 1 * SECOND + world_random(world, 19000));
+        break;
+    case FAULT_TCP_BACK:
+        world->tcp_blocked = false;
+        break;
+    case FAULT_REPLAY:
+        network_replay(world);
+        break;
+    }
+}

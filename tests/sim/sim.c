@@ -1,0 +1,260 @@
+/* sim.c: one seed from start to end: set up, an hour of traffic, rekeys and faults, and what must hold afterwards. */
+#include "sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct proposal *proposal, uint8_t type, uint16_t id, uint16_t bits) {
+    proposal->transform[proposal->transforms++] = (struct transform){.type = type, .id = id, .key_bits = bits};
+}
+
+/* Mostly the fast suites, sometimes the others; both sides draw from the same list, so there is always one in common. */
+static void draw_proposals(struct world *world, struct ike_config *ike) {
+    static const struct {
+        uint16_t encr, bits, integ;
+    } suites[] = {{ENCR_AES_GCM_16, 128, 0}, {ENCR_AES_GCM_16, 256, 0}, {ENCR_CHACHA20_POLY1305, 0, 0},
+        {ENCR_AES_CBC, 128, AUTH_HMAC_SHA2_256_128}, {ENCR_AES_CBC, 256, AUTH_HMAC_SHA2_512_256}};
+    static const uint16_t groups[] = {KE_CURVE25519, KE_CURVE25519, KE_CURVE25519, KE_ECP_256};
+    struct proposal *first = &ike->proposals.proposal[0], *child = &ike->child_proposals.proposal[0];
+    uint32_t which = world_random(world, 5), other = world_random(world, 5);
+    *first = (struct proposal){.number = 1, .protocol = PROTOCOL_IKE};
+    *child = (struct proposal){.number = 1, .protocol = PROTOCOL_ESP};
+    add(first, TRANSFORM_ENCR, suites[which].encr, suites[which].bits);
+    if (suites[which].integ)
+        add(first, TRANSFORM_INTEG, suites[which].integ, 0);
+    add(first, TRANSFORM_PRF, (uint16_t)(PRF_HMAC_SHA2_256 + world_random(world, 3)), 0);
+    add(first, TRANSFORM_KE, groups[world_random(world, 4)], 0);
+    add(child, TRANSFORM_ENCR, suites[other].encr, suites[other].bits);
+    if (suites[other].integ)
+        add(child, TRANSFORM_INTEG, suites[other].integ, 0);
+    add(child, TRANSFORM_ESN, (uint16_t)world_random(world, 2), 0);
+    ike->proposals.count = ike->child_proposals.count = 1;
+}
+
+static struct selector host_selector(const struct address *address, uint8_t length) {
+    struct prefix prefix = {.address = *address, .length = length};
+    if (length == 16)
+        prefix.address.octets[2] = prefix.address.octets[3] = 0;
+    return selector_of_prefix(&prefix);
+}
+
+static void set_identity(struct identity *identity, const char *name) {
+    identity->type = ID_FQDN;
+    identity->length = strlen(name);
+    memcpy(identity->data, name, identity->length);
+}
+
+static void configure_common(struct world *world, struct peer_config *config) {
+    snprintf(config->name, sizeof config->name, "tunnel");
+    config->revision = 1;
+    struct ike_config *ike = &config->ike;
+    ike->name = "tunnel";
+    ike->children = 1;
+    ike->child[0].name = "tunnel";
+    ike->child[0].pfs = world_chance(world, 500);
+    ike->child[0].replay_window = 128;
+    ike->child[0].lifetime_ms = 480 * SECOND + world_random(world, 600000);
+    ike->lifetime_ms = 900 * SECOND + world_random(world, 900000);
+    ike->rekey_margin_ms = 120 * SECOND;
+    ike->rekey_fuzz_percent = 100;
+    ike->dpd_delay_ms = 20 * SECOND + world_random(world, 20000);
+    ike->retransmit_interval_ms = 500;
+    ike->retransmit_timeout_ms = 60 * SECOND;
+    ike->force_encapsulation = true;
+    ike->fragmentation = true;
+    ike->initial_contact = true;
+    path_config_defaults(&config->path);
+    config->local_port = 500;
+    config->accept_tcp = config->accept_udp = true;
+    config->after_loss = PEER_AFTER_RESTART;
+}
+
+static void configure_client(struct world *world, struct node *node, const struct peer_config *common) {
+    struct peer_config config = *common;
+    char name[16];
+    snprintf(name, sizeof name, "client%d", node->number);
+    set_identity(&config.ike.local_id, name);
+    set_identity(&config.ike.remote_id, "east");
+    config.may_initiate = true;
+    snprintf(config.remote_host, sizeof config.remote_host, "192.0.2.1");
+    config.ike.child[0].local.selector[0] = host_selector(&node->inner, 32);
+    config.ike.child[0].remote.selector[0] = host_selector(&world->node[0].inner, 32);
+    config.ike.child[0].local.count = config.ike.child[0].remote.count = 1;
+    config.start = PEER_START_AUTO;
+    *node->config = config;
+}
+
+static void configure_east(struct world *world, struct node *node, const struct peer_config *common) {
+    struct peer_config config = *common;
+    set_identity(&config.ike.local_id, "east");
+    config.may_initiate = false;
+    config.after_loss = PEER_AFTER_CLEAR;
+    config.ike.child[0].local.selector[0] = host_selector(&node->inner, 32);
+    config.ike.child[0].remote.selector[0] = host_selector(&world->node[1].inner, 16);
+    config.ike.child[0].local.count = config.ike.child[0].remote.count = 1;
+    *node->config = config;
+}
+
+static struct address outer_of(const struct world *world, size_t number) {
+    (void)world;
+    return (struct address){.family = 4, .octets = {192, 0, 2, (uint8_t)(1 + number)}};
+}
+
+static void draw_network(struct world *world) {
+    world->udp_blocked = world_chance(world, 600);
+    world->delay_min = 1 + world_random(world, 40);
+    world->delay_spread = world_chance(world, 500) ? world_random(world, 30) : 0;
+    world->loss_permille = world_chance(world, 500) ? world_random(world, 40) : 0;
+    world->duplicate_permille = world_chance(world, 500) ? world_random(world, 100) : 0;
+    world->nat = world_chance(world, 400);
+    world->nodes = world_chance(world, 250) ? 3 : 2;
+    world->end = world->now + 3600 * SECOND;
+}
+
+static void set_up(struct world *world) {
+    draw_network(world);
+    struct peer_config *common = calloc(1, sizeof *common);
+    if (!common)
+        abort();
+    configure_common(world, common);
+    draw_proposals(world, &common->ike);
+    for (size_t i = 0; i < world->nodes; i++) {
+        struct node *node = &world->node[i];
+        node->inner = (struct address){.family = 4, .octets = {10, i == 0 ? 2 : 1, 0, (uint8_t)(1 + i)}};
+        if (!node_begin(world, node, (int)i, common, outer_of(world, i)))
+            abort();
+        memset(node->psk, 'k', sizeof node->psk);
+    }
+    for (size_t i = 0; i < world->nodes; i++) {
+        struct node *node = &world->node[i];
+        if (world->nat && i > 0) {
+            node->seen_as = (struct address){.family = 4, .octets = {203, 0, 113, 1}};
+            node->seen_as.port = (uint16_t)(10000 * i);
+        }
+        if (i == 0)
+            configure_east(world, node, common);
+        else
+            configure_client(world, node, common);
+        node_take(node, peers_configure(node->peers, world->now, node->config, 1));
+        struct event *event = world_schedule(world, 5 * SECOND + world_random(world, 5000), EVENT_INNER);
+        event->node = node;
+    }
+    free(common);
+}
+
+/* --- what must hold --- */
+
+static bool twin(const struct world *world, const struct peer_status *of, struct peer_status *out) {
+    for (size_t n = 0; peers_status(world->node[0].peers, n, out); n++)
+        if (out->has_ike && memcmp(out->fingerprint, of->fingerprint, sizeof of->fingerprint) == 0)
+            return true;
+    return false;
+}
+
+static void check_children(
+    struct world *world, const struct node *node, const struct peer_status *here, const struct peer_status *there) {
+    if (here->children != 1 || there->children != 1) {
+        world_fail(world, "%s has %zu Child SAs, east %zu of the same; one is configured", node->name, here->children,
+            there->children);
+        return;
+    }
+    const struct ike_child *a = here->child[0].child, *b = there->child[0].child;
+    if (a->spi_in != b->spi_out || a->spi_out != b->spi_in)
+        world_fail(world, "%s and east disagree on SPIs: %08x/%08x and %08x/%08x", node->name, a->spi_in, a->spi_out,
+            b->spi_in, b->spi_out);
+}
+
+/* Both sides agree on keys and SAs; no SA was lost on the way: what came up first is still the same peer. */
+static void check_agreement(struct world *world) {
+    struct peer_status *here = malloc(sizeof *here), *there = malloc(sizeof *there);
+    if (!here || !there)
+        abort();
+    for (size_t i = 1; i < world->nodes && !world->failure[0]; i++) {
+        struct node *node = &world->node[i];
+        if (!node_status(node, "tunnel", here) || here->state != PEER_STATE_UP)
+            world_fail(world, "%s is not up at the end", node->name);
+        else if (!twin(world, here, there))
+            world_fail(world, "%s and east do not agree on the keys of the IKE SA", node->name);
+        else
+            check_children(world, node, here, there);
+        if (!world->failure[0] && !world->udp_blocked && here->transport == TRANSPORT_NONE)
+            world_fail(world, "%s is up over nothing", node->name);
+        if (node->seen_downs > 0 || node->seen_ups != 1)
+            world_fail(world, "%s lost its IKE SA: it came up %" PRIu64 " times, went down %" PRIu64, node->name,
+                node->seen_ups, node->seen_downs);
+    }
+    struct peers_totals totals;
+    peers_totals(world->node[0].peers, &totals);
+    if (!world->failure[0] && (totals.ike_sas != world->nodes - 1 || totals.half_open != 0))
+        world_fail(world, "east has %zu IKE SAs and %zu half-open ones for %zu clients", totals.ike_sas,
+            totals.half_open, world->nodes - 1);
+    free(here);
+    free(there);
+}
+
+/* A packet each way arrives within two round trips. */
+static void check_traffic(struct world *world) {
+    world->loss_permille = 0;
+    for (size_t i = 1; i < world->nodes; i++) {
+        size_t first = world->inners;
+        inner_send(world, &world->node[i], &world->node[0]);
+        inner_send(world, &world->node[0], &world->node[i]);
+        world_run_until(world, world->now + 2 * (world->delay_min + world->delay_spread) + 1);
+        for (size_t n = first; n < first + 2 && n < world->inners; n++)
+            if (!world->inner[n].delivered)
+                world_fail(world, "a packet from %s to %s did not arrive", world->node[world->inner[n].from].name,
+                    world->node[world->inner[n].to].name);
+    }
+}
+
+static void check_nothing_left(struct world *world) {
+    for (size_t i = 0; i < world->nodes; i++)
+        node_take(&world->node[i], peers_shutdown(world->node[i].peers, world->now));
+    world_run_until(world, world->now + 10 * SECOND);
+    for (size_t i = 0; i < world->nodes && !world->failure[0]; i++) {
+        struct node *node = &world->node[i];
+        struct peers_totals totals;
+        peers_totals(node->peers, &totals);
+        size_t anchors = traffic_anchors(node->traffic), sas = traffic_sas(node->traffic);
+        if (!peers_idle(node->peers) || totals.ike_sas || totals.child_sas || totals.streams || anchors || sas)
+            world_fail(world,
+                "%s is not empty after its end: %zu IKE SAs, %zu Child SAs, %zu streams, %zu anchors, "
+                "%zu ESP SAs%s",
+                node->name, totals.ike_sas, totals.child_sas, totals.streams, anchors, sas,
+                peers_idle(node->peers) ? "" : ", not idle");
+    }
+}
+
+void sim_run(uint64_t seed, bool verbose, struct sim_result *result) {
+    struct world *world = malloc(sizeof *world);
+    if (!world)
+        abort();
+    world_begin(world, seed, verbose);
+    set_up(world);
+    faults_plan(world);
+    world_run_until(world, world->end);
+    if (!world->failure[0])
+        check_agreement(world);
+    if (!world->failure[0])
+        check_traffic(world);
+    struct peer_status *status = malloc(sizeof *status);
+    if (status && node_status(&world->node[1], "tunnel", status)) {
+        result->rekeys = status->rekeys;
+        result->reconnects = status->reconnects;
+    }
+    free(status);
+    if (!world->failure[0])
+        check_nothing_left(world);
+    for (size_t i = 0; i < world->inners; i++)
+        world->lost += !world->inner[i].delivered;
+    result->cuts = world->cuts;
+    result->delivered = world->delivered;
+    result->lost = world->lost;
+    result->trace = world->trace;
+    result->failed = world->failure[0] != 0;
+    memcpy(result->failure, world->failure, sizeof result->failure);
+    world_end(world);
+    free(world);
+}
