@@ -1,0 +1,198 @@
+/* internal.h: what the files of the engine share. One thread, one event loop; everything hangs off struct engine.
+ *
+ * The rule that keeps it simple: a call into peers_* returns actions, and engine_apply carries them out at once and in
+ * order, before the next call. Nothing that an action starts may answer before engine_apply is done: answers come from
+ * the event loop. */
+#ifndef IKETCP_DAEMON_ENGINE_INTERNAL_H
+#define IKETCP_DAEMON_ENGINE_INTERNAL_H
+
+#include <jansson.h>
+#include <sys/queue.h>
+
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "dataplane/dataplane.h"
+#include "transport/transport.h"
+
+struct event;
+struct event_base;
+struct engine;
+
+#define TUN_MTU_DEFAULT 1400u /* fits UDP encapsulation in 1,500 octets, and S7 over TCP */
+#define STOP_MOST_MS 1500u /* how long deleting politely may take */
+
+/* ---- names.c: strings that live as long as the engine, and likely meanings of a mistyped one ---- */
+struct name {
+    SLIST_ENTRY(name) next;
+    char text[];
+};
+SLIST_HEAD(name_list, name);
+/* The same text again, for ever; bounded by the distinct names of all configurations. "" when memory is short. */
+const char *name_keep(struct name_list *, const char *text);
+void names_free(struct name_list *);
+/* How many letters differ (insert, delete, replace); at most 64 letters are looked at. */
+size_t name_distance(const char *a, const char *b);
+
+/* ---- facts.c: what the monitor knows of this host and a configuration asks about ---- */
+struct fact {
+    struct address address;
+    bool ours;
+};
+struct facts {
+    struct fact *list;
+    size_t count;
+    struct address default4, default6; /* %defaultroute of each family; unspecified: there is none */
+};
+typedef void (*facts_done)(struct engine *, struct facts *); /* the taker frees */
+/* Asks about every address of `config`; `done` comes from the event loop, once. False: no memory. */
+MUST_USE bool facts_gather(struct engine *, const struct config *, facts_done done);
+bool facts_is_ours(const struct facts *, const struct address *);
+void facts_free(struct facts *);
+
+/* ---- translate.c: a connection of the configuration as peer/ wants it ---- */
+/* Finds out which side is us, fills every default that depends on this host. *err names the connection. */
+MUST_USE bool translate_connection(const struct config *, struct config_connection *, const struct facts *,
+    struct name_list *, struct peer_config *out, struct error *err);
+/* INITIAL_CONTACT only where no other connection has the same pair of identities. Call when all are translated. */
+void translate_initial_contact(struct peer_config *, size_t count);
+
+/* ---- route.c: what a peer needs of the host, as the monitor wants it ---- */
+MUST_USE bool route_set_of(
+    peer_id, const struct peer_host_setup *, uint32_t tun_mtu, struct host_route_set *, struct error *);
+
+/* ---- outbox.c: commands for the worker, in order, when its ring is full as well ---- */
+struct outbox {
+    struct worker_command *list; /* a ring */
+    size_t head, count, capacity;
+    struct event *retry;
+};
+MUST_USE bool outbox_open(struct engine *);
+/* Takes over the command's octets, fd and SA. IKE messages are dropped when very many wait: they are sent again. */
+void outbox_post(struct engine *, const struct worker_command *);
+void outbox_close(struct engine *);
+
+/* ---- streams.c: streams by number, and connections on their way ---- */
+struct stream_entry;
+struct connecting;
+LIST_HEAD(stream_bucket, stream_entry);
+LIST_HEAD(connecting_list, connecting);
+#define STREAM_BUCKETS 256
+struct streams {
+    struct stream_bucket bucket[STREAM_BUCKETS];
+    size_t count;
+    uint32_t last; /* number given last */
+    struct connecting_list connecting;
+};
+void streams_accept(void *engine, const struct accepted_stream *); /* tcp_listener's on_stream */
+void streams_connect(struct engine *, const struct peer_action *);
+void streams_cancel(struct engine *, uint32_t attempt);
+void streams_close(struct engine *, uint32_t stream);
+/* The worker says that it is gone; false: it was closed by us, nobody wants to know. */
+bool streams_gone(struct engine *, uint32_t stream);
+void streams_free(struct engine *);
+
+/* ---- listen.c: UDP sockets and TCP listeners ---- */
+#define LISTENING_MAX 24
+struct listening {
+    enum transport transport; /* UDP or TCP */
+    struct address address; /* with port */
+    struct tcp_listener *tcp;
+};
+typedef void (*listen_done)(struct engine *, const struct error *); /* ORIGIN_NONE: all are open */
+struct listeners {
+    struct listening list[LISTENING_MAX]; /* open ones */
+    size_t count;
+    struct listening wanted[LISTENING_MAX];
+    size_t wanteds, asked;
+    listen_done done;
+};
+/* Opens what `config` wants and is not open, closes what it no longer wants. */
+void listeners_apply(struct engine *, const struct config *, listen_done done);
+void listeners_free(struct engine *);
+
+/* ---- resolve.c: names to addresses of theirs and ours ---- */
+struct resolution;
+LIST_HEAD(resolution_list, resolution);
+void resolve_begin(struct engine *, const struct peer_action *);
+void resolve_free(struct engine *);
+
+/* ---- actions.c ---- */
+void engine_apply(struct engine *, struct peer_output);
+
+/* ---- reports.c: what the worker says ---- */
+MUST_USE bool reports_open(struct engine *);
+void reports_close(struct engine *);
+
+/* ---- timer.c ---- */
+uint64_t engine_now(void); /* ms; never goes back, and counts while the machine sleeps */
+MUST_USE bool timer_open(struct engine *);
+void timer_set(struct engine *); /* by peers_deadline; after every call into peers */
+void timer_close(struct engine *);
+
+/* ---- configure.c: from texts to connections that are served, at the start and by reload ---- */
+typedef void (*configure_done)(struct engine *, void *context, bool ok, const char *text);
+/* One at a time; `done` may come at once (with ok false) or from the event loop. */
+void configure_begin(struct engine *, const uint8_t *packed, size_t length, configure_done done, void *context);
+void configure_reload(struct engine *, configure_done done, void *context);
+struct configuring {
+    bool busy;
+    struct config *config;
+    struct peer_config *peers;
+    size_t count;
+    char warnings[2048]; /* lines: connections left out, and why */
+    configure_done done;
+    void *context;
+};
+void configure_free(struct engine *);
+
+/* ---- control.c: people's commands over the control socket ---- */
+struct client;
+LIST_HEAD(client_list, client);
+struct evconnlistener;
+struct control {
+    struct client_list clients;
+    size_t count;
+    struct evconnlistener *listener;
+};
+MUST_USE bool control_open(struct engine *, int fd, struct error *);
+void control_close(struct engine *);
+/* PEER_STEP, PEER_UP and PEER_DOWN for those who wait. They only write; nobody calls into peers here. */
+void control_event(struct engine *, const struct peer_action *);
+/* After all actions of one call: who waits for `down` may be done now. */
+void control_settle(struct engine *);
+
+/* ---- status.c: the contract of `iketcp status --json` ---- */
+/* `name` NULL: all connections. NULL: no memory. */
+json_t *status_all(const struct engine *, const char *name);
+json_t *status_connection(const struct peer_status *, const char *tun, uint64_t now);
+const char *peer_state_text(enum peer_state);
+
+struct engine {
+    struct event_base *base;
+    struct monitor_client *monitor;
+    struct peers *peers;
+    struct worker *worker;
+    struct config *config; /* in force */
+    struct peer_config *connection; /* translated, in force */
+    size_t connections;
+    struct name_list names;
+    char tun[16];
+    uint32_t tun_mtu;
+    bool ready, stopping, applying;
+    int status; /* exit status */
+
+    struct event *timer, *reports, *stop_timer;
+    struct outbox outbox;
+    struct streams streams;
+    struct listeners listeners;
+    struct resolution_list resolutions;
+    struct configuring configuring;
+    struct control control;
+};
+
+/* engine.c */
+void engine_stop(struct engine *); /* deletes all SAs politely, then ends the loop; the second time at once */
+void engine_fail(struct engine *, const char *why); /* ends with status 1 */
+const struct peer_config *engine_connection(const struct engine *, const char *name); /* NULL: none */
+
+#endif
