@@ -63,11 +63,22 @@ struct path {
     size_t targets, current; /* which target is tried */
     enum transport transport; /* which is tried or was used last */
     bool answered, established;
+    bool connected; /* the stream that was asked for last is open */
+    bool reconnecting; /* the stream of the established SA is gone; a new one is opened or waited for */
+    bool tcp_first; /* remembered, or the only one */
+    bool waiting; /* for the backoff to pass */
+    bool refused; /* UDP: an error came for the present try; waits until IKE_SA_INIT was sent often enough */
+    uint64_t network; /* on which this attempt is made */
+    bool silent; /* somebody in this round did not answer at all: a UDP-only path begins another round */
     uint64_t began_at, tried_at, deadline, backoff_ms;
+    uint64_t first_sent_at; /* over the present transport and target; NEVER: not yet */
+    uint32_t attempts; /* that failed in a row: each doubles the patience with UDP */
+    uint32_t rounds; /* over all targets, of this attempt */
     uint32_t sends; /* of IKE_SA_INIT over the present transport and target */
     uint32_t reconnects; /* successful ones, for status */
     uint32_t failures; /* of reconnecting since the last success */
     struct error last; /* why the last try failed */
+    struct error udp_last; /* the same over UDP, for the sentence at the end; ORIGIN_NONE: not tried */
     struct random_source random;
 };
 
@@ -76,12 +87,16 @@ void path_init(struct path *, const struct path_config *, struct path_memory *me
     struct random_source random);
 struct path_step path_begin(struct path *, uint64_t now, const struct path_target *, size_t targets);
 void path_sent(struct path *, uint64_t now); /* IKE_SA_INIT went out (again), over what was said last */
+/* The peer wants IKE_SA_INIT again (a cookie, another group): its sends are counted anew. */
+void path_retried(struct path *, uint64_t now);
 void path_connected(struct path *, uint64_t now); /* the stream is open; the exchange's own timers run now */
 void path_answered(struct path *, uint64_t now); /* the peer answered IKE_SA_INIT: no falling back from here */
 void path_established(struct path *, uint64_t now); /* the IKE SA is up: remember the transport */
-/* Refused, unreachable, closed before the answer, an IKE error that another address might not give. */
+/* Refused, unreachable, closed before the answer, an IKE error that another address might not give. PATH_WAIT over UDP
+ * before IKE_SA_INIT was sent often enough: one ICMP message, which anybody may write, ends nothing (C1). While a stream
+ * is opened again: the next one comes after the backoff. */
 struct path_step path_failed(struct path *, uint64_t now, const struct error *why);
-/* The stream of an established SA is gone. */
+/* The stream of an established SA is gone: PATH_RECONNECT at once, or PATH_WAIT when the last one did not live long. */
 struct path_step path_lost(struct path *, uint64_t now, const struct error *why);
 /* The reconnected stream carried an authentic answer: backoff starts anew, counted. */
 void path_recovered(struct path *, uint64_t now);

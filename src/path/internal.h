@@ -1,0 +1,31 @@
+/* internal.h: what the files of path/ share. */
+#ifndef IKETCP_PATH_INTERNAL_H
+#define IKETCP_PATH_INTERNAL_H
+
+#include "path/path.h"
+
+#define PATH_PATIENCE_DOUBLINGS 5u
+
+struct path_step path_wait(void);
+struct path_step path_step_to(const struct path *, enum path_verb);
+/* first, first + every, ... with a quarter of jitter each way. */
+uint64_t path_jitter(const struct path *, uint64_t ms);
+uint64_t path_later(uint64_t now, uint64_t ms); /* never past NEVER */
+
+/* order.c: which transport and target comes next; false: the round is over. */
+void path_order_first(struct path *, uint64_t now);
+bool path_order_next(struct path *);
+bool path_order_has_next(const struct path *);
+
+/* reconnect.c */
+struct path_step path_reconnect_failed(struct path *, uint64_t now, const struct error *why);
+struct path_step path_reconnect_wake(struct path *, uint64_t now);
+
+/* words.c: "1.5 s", "UDP 192.0.2.1:500" and the sentences made of them. */
+#define PATH_WORDS_MAX 128
+const char *path_seconds_text(uint64_t ms, char *out);
+const char *path_where_text(const struct path *, char *out);
+void path_say_silence(const struct path *, uint64_t now, struct error *);
+void path_say_end(const struct path *, uint64_t now, struct error *);
+
+#endif

@@ -1,0 +1,231 @@
+/* path.c: one attempt from its beginning to an IKE SA that is up: send, wait, fall back, give up. */
+#include "path/internal.h"
+
+void path_config_defaults(struct path_config *config) {
+    *config = (struct path_config){
+        .tcp = PATH_FALLBACK,
+        .udp_port = 500,
+        .udp_nat_port = 4500,
+        .tcp_port = 4500,
+        .sends_before_fallback = 2,
+        .fallback_after_ms = 1500,
+        .attempt_timeout_ms = 60 * SECOND,
+        .connect_timeout_ms = 10 * SECOND,
+        .reconnect_first_ms = 1 * SECOND,
+        .reconnect_most_ms = 30 * SECOND,
+        .udp_again_after_ms = 3600 * SECOND,
+    };
+}
+
+void path_init(struct path *path, const struct path_config *config, struct path_memory *memory, uint64_t network,
+    struct random_source random) {
+    *path = (struct path){
+        .config = config,
+        .memory = memory,
+        .network = network,
+        .deadline = NEVER,
+        .first_sent_at = NEVER,
+        .random = random,
+    };
+}
+
+uint64_t path_later(uint64_t now, uint64_t ms) {
+    return ms >= NEVER - now ? NEVER : now + ms;
+}
+
+uint64_t path_jitter(const struct path *path, uint64_t ms) {
+    uint64_t quarter = ms / 4;
+    if (quarter == 0)
+        return ms;
+    return ms - quarter + random_u32(&path->random) % (2 * quarter + 1);
+}
+
+struct path_step path_wait(void) {
+    return (struct path_step){.verb = PATH_WAIT};
+}
+
+struct path_step path_step_to(const struct path *path, enum path_verb verb) {
+    struct path_step step = {
+        .verb = verb,
+        .transport = path->transport,
+        .local = path->target[path->current].local,
+        .remote = path->target[path->current].remote,
+    };
+    step.local.port = 0;
+    step.remote.port = path->transport == TRANSPORT_UDP ? path->config->udp_port : path->config->tcp_port;
+    return step;
+}
+
+static uint64_t attempt_end(const struct path *path) {
+    return path_later(path->began_at, path->config->attempt_timeout_ms);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* How long UDP may stay silent: doubles with each attempt that failed and with each round, for slow networks. */
+static uint64_t patience(const struct path *path) {
+    uint32_t doublings = path->attempts + path->rounds;
+    if (doublings > PATH_PATIENCE_DOUBLINGS)
+        doublings = PATH_PATIENCE_DOUBLINGS;
+    return path->config->fallback_after_ms << doublings;
+}
+
+static bool another_round(const struct path *path) {
+    return path->config->tcp == PATH_NO && path->targets > 1;
+}
+
+static bool has_alternative(const struct path *path) {
+    return path_order_has_next(path) || another_round(path);
+}
+
+static void set_deadline(struct path *path, uint64_t now) {
+    uint64_t end = attempt_end(path);
+    path->deadline = end;
+    if (path->answered)
+        return;
+    if (path->transport != TRANSPORT_UDP) {
+        if (!path->connected || has_alternative(path))
+            path->deadline = sooner(end, path_later(path->tried_at, path->config->connect_timeout_ms));
+        return;
+    }
+    if (!has_alternative(path) || path->sends < path->config->sends_before_fallback)
+        return;
+    uint64_t due = path_later(path->first_sent_at, patience(path));
+    path->deadline = sooner(end, due > now ? due : now);
+}
+
+static struct path_step try_this(struct path *path, uint64_t now, const struct error *why) {
+    path->connected = path->answered = path->refused = false;
+    path->sends = 0;
+    path->first_sent_at = NEVER;
+    path->tried_at = now;
+    set_deadline(path, now);
+    struct path_step step = path_step_to(path, PATH_TRY);
+    if (why)
+        step.why = *why;
+    return step;
+}
+
+struct path_step path_begin(struct path *path, uint64_t now, const struct path_target *target, size_t targets) {
+    path->targets = targets < PATH_TARGETS_MAX ? targets : PATH_TARGETS_MAX;
+    for (size_t i = 0; i < path->targets; i++)
+        path->target[i] = target[i];
+    path->began_at = now;
+    path->rounds = 0;
+    path->established = path->answered = path->reconnecting = path->silent = false;
+    path->last = path->udp_last = (struct error){0};
+    path_order_first(path, now);
+    if (path->targets > 0)
+        return try_this(path, now, NULL);
+    struct path_step step = {.verb = PATH_GIVE_UP};
+    path->deadline = NEVER;
+    path_say_end(path, now, &step.why);
+    return step;
+}
+
+static struct path_step give_up(struct path *path, uint64_t now) {
+    struct path_step step = {.verb = PATH_GIVE_UP, .transport = path->transport};
+    path_say_end(path, now, &step.why);
+    path->deadline = NEVER;
+    path->attempts++;
+    return step;
+}
+
+/* The present try is over; path->last says why. */
+static struct path_step move_on(struct path *path, uint64_t now) {
+    if (path->transport == TRANSPORT_UDP)
+        path->udp_last = path->last;
+    struct error why = path->last;
+    if (now >= attempt_end(path))
+        return give_up(path, now);
+    if (path_order_next(path)) {
+        path->answered = false;
+        return try_this(path, now, &why);
+    }
+    if (!another_round(path) || !path->silent)
+        return give_up(path, now);
+    path->rounds++;
+    path->current = 0;
+    path->silent = false;
+    return try_this(path, now, &why);
+}
+
+void path_sent(struct path *path, uint64_t now) {
+    if (path->answered || path->established)
+        return;
+    path->sends++;
+    if (path->first_sent_at == NEVER)
+        path->first_sent_at = now;
+    set_deadline(path, now);
+}
+
+void path_retried(struct path *path, uint64_t now) {
+    if (path->answered || path->established)
+        return;
+    path->sends = 0;
+    path->first_sent_at = NEVER;
+    set_deadline(path, now);
+}
+
+void path_connected(struct path *path, uint64_t now) {
+    path->connected = true;
+    if (path->established)
+        path->deadline = path_later(now, path->config->connect_timeout_ms);
+    else
+        set_deadline(path, now);
+}
+
+void path_answered(struct path *path, uint64_t now) {
+    path->answered = true;
+    if (!path->established)
+        set_deadline(path, now);
+}
+
+void path_established(struct path *path, uint64_t now) {
+    path->established = true;
+    path->reconnecting = false;
+    path->attempts = 0;
+    path->failures = 0;
+    path->backoff_ms = 0;
+    path->tried_at = now;
+    path->deadline = NEVER;
+    if (path->config->tcp != PATH_FALLBACK)
+        return;
+    struct path_memory *memory = path->memory;
+    if (memory->worked == path->transport && memory->network == path->network)
+        return; /* `since` stays, so that UDP is tried again some time */
+    *memory = (struct path_memory){.network = path->network, .worked = path->transport, .since = now};
+}
+
+struct path_step path_failed(struct path *path, uint64_t now, const struct error *why) {
+    if (path->established)
+        return path_reconnect_failed(path, now, why);
+    if (path->deadline == NEVER && path->targets == 0)
+        return path_wait();
+    path->last = *why;
+    bool next_is_udp = path->transport == TRANSPORT_UDP && path->current + 1 < path->targets;
+    if (path->transport == TRANSPORT_UDP && !path->answered && !next_is_udp &&
+        path->sends < path->config->sends_before_fallback) {
+        path->refused = true;
+        return path_wait();
+    }
+    return move_on(path, now);
+}
+
+struct path_step path_wake(struct path *path, uint64_t now) {
+    if (now < path->deadline)
+        return path_wait();
+    if (path->established)
+        return path_reconnect_wake(path, now);
+    if (!path->refused) {
+        path_say_silence(path, now, &path->last);
+        path->silent = true;
+    }
+    return move_on(path, now);
+}
+
+uint64_t path_deadline(const struct path *path) {
+    return path->deadline;
+}

@@ -1,0 +1,92 @@
+/* words.c: what a path says to people: who did not answer, how often, in what time. */
+#include "path/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+const char *transport_text(enum transport transport) {
+    switch (transport) {
+    case TRANSPORT_UDP:
+        return "udp";
+    case TRANSPORT_TCP:
+        return "tcp";
+    case TRANSPORT_TLS:
+        return "tls";
+    case TRANSPORT_NONE:
+        break;
+    }
+    return "none";
+}
+
+static const char *transport_word(enum transport transport) {
+    switch (transport) {
+    case TRANSPORT_UDP:
+        return "UDP";
+    case TRANSPORT_TCP:
+        return "TCP";
+    case TRANSPORT_TLS:
+        return "TLS";
+    case TRANSPORT_NONE:
+        break;
+    }
+    return "nothing";
+}
+
+const char *path_seconds_text(uint64_t ms, char *out) {
+    uint64_t tenths = (ms + 50) / 100;
+    if (tenths % 10 == 0)
+        snprintf(out, PATH_WORDS_MAX, "%" PRIu64 " s", tenths / 10);
+    else
+        snprintf(out, PATH_WORDS_MAX, "%" PRIu64 ".%" PRIu64 " s", tenths / 10, tenths % 10);
+    return out;
+}
+
+static struct address remote_of(const struct path *path) {
+    struct address remote = path->target[path->current].remote;
+    remote.port = path->transport == TRANSPORT_UDP ? path->config->udp_port : path->config->tcp_port;
+    return remote;
+}
+
+const char *path_where_text(const struct path *path, char *out) {
+    struct address remote = remote_of(path);
+    char text[ADDRESS_TEXT_MAX];
+    snprintf(out, PATH_WORDS_MAX, "%s %s", transport_word(path->transport), address_port_text(&remote, text));
+    return out;
+}
+
+/* Why the present try is given up, when nothing but the time says so. */
+void path_say_silence(const struct path *path, uint64_t now, struct error *why) {
+    char where[PATH_WORDS_MAX], time[PATH_WORDS_MAX];
+    path_where_text(path, where);
+    if (path->transport != TRANSPORT_UDP) {
+        path_seconds_text(now - path->tried_at, time);
+        if (path->connected)
+            (void)fail(why, PEER, 0, "%s took the connection but did not answer in %s", where, time);
+        else
+            (void)fail(why, PEER, 0, "%s did not take the connection in %s", where, time);
+        return;
+    }
+    path_seconds_text(now - (path->first_sent_at == NEVER ? path->tried_at : path->first_sent_at), time);
+    (void)fail(why, PEER, 0, "%s did not answer %" PRIu32 " time%s in %s", where, path->sends,
+        path->sends == 1 ? "" : "s", time);
+}
+
+/* The whole attempt failed: what UDP met and what TCP met, each in its own words. */
+void path_say_end(const struct path *path, uint64_t now, struct error *why) {
+    char time[PATH_WORDS_MAX];
+    if (path->targets == 0) {
+        (void)fail(why, HOST, 0, "there is no address to try");
+        return;
+    }
+    if (path->answered) {
+        char where[PATH_WORDS_MAX];
+        (void)fail(why, PEER, 0, "%s answered, but IKE_AUTH was not finished in %s", path_where_text(path, where),
+            path_seconds_text(now - path->began_at, time));
+        return;
+    }
+    *why = path->last;
+    if (path->transport == TRANSPORT_UDP || path->udp_last.origin == ORIGIN_NONE)
+        return;
+    (void)fail(why, PEER, path->last.notify, "%.150s; %.150s", path->udp_last.text, path->last.text);
+    why->origin = path->last.origin;
+}
