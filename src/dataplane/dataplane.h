@@ -8,6 +8,15 @@
 
 #include "base/base.h"
 #include "peer/peer.h"
+#include <time.h>
+
+/* The clock of the control thread and of the workers alike, in ms: it counts while the machine sleeps, as the other
+ * side's does. */
+static inline uint64_t dataplane_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000000;
+}
 
 struct worker;
 
