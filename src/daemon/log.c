@@ -16,7 +16,7 @@
 
 static struct {
     _Atomic int level;
-    bool to_stderr, to_journal;
+    bool to_stderr, to_journal, starting;
     char who[16];
 } journal = {.level = LOG_LEVEL_INFO, .to_stderr = true};
 
@@ -27,10 +27,19 @@ void log_open(enum log_level level, bool to_stderr, const char *who) {
     closelog();
     atomic_store(&journal.level, (int)level);
     journal.to_stderr = to_stderr;
+    journal.starting = !to_stderr;
     journal.to_journal = to_stderr && getenv("JOURNAL_STREAM") != NULL;
     snprintf(journal.who, sizeof journal.who, "%s", who);
     if (!to_stderr)
         openlog("iketcpd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+void log_detach(void) {
+    if (!journal.starting)
+        return;
+    journal.starting = false;
+    (void)dup2(STDIN_FILENO, STDOUT_FILENO);
+    (void)dup2(STDIN_FILENO, STDERR_FILENO);
 }
 
 bool log_level_parse(const char *text, enum log_level *level) {
@@ -78,9 +87,9 @@ void log_line(enum log_level level, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     make_harmless(text);
-    if (journal.to_stderr)
+    if (journal.to_stderr || (journal.starting && level == LOG_LEVEL_ERROR))
         to_stderr(level, text);
-    else
+    if (!journal.to_stderr)
         syslog(priorities[level], "%s: %s", journal.who, text);
     errno = saved;
 }

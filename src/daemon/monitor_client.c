@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/log.h"
 #include "daemon/monitor_channel.h"
 #include "daemon/monitor_wire.h"
 
@@ -175,6 +176,8 @@ static void take_answer(struct monitor_client *c, size_t length, int passed) {
     take_first(c);
     if (c->first != NULL && c->first->failed)
         event_active(c->later, EV_TIMEOUT, 0);
+    if (kind == REQUEST_READY && a.error.origin == ORIGIN_NONE)
+        log_detach();
     uint8_t *source = kind == REQUEST_RELOAD && passed >= 0 ? read_source(&a) : NULL;
     answer(p, &a);
     free(source);

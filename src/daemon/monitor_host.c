@@ -1,0 +1,61 @@
+/* monitor_host.c: requests about sockets, the TUN device, routes and addresses: asks the configuration whether the engine
+ * may (monitor_permits.c), then host/. */
+#include <string.h>
+
+#include "daemon/monitor_internal.h"
+
+/* A warning that the host has about what was just done. */
+static void log_warnings(const struct monitor *m) {
+    const char *warning = host_warning(m->host);
+    if (warning[0] != 0)
+        log_warning("%s", warning);
+}
+
+void monitor_serve_socket(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    if (monitor_may_open_socket(m->config, q->socket, &q->address, &a->error) &&
+        !host_socket(m->host, q->socket, &q->address, &a->fd, &a->error))
+        a->fd = -1;
+}
+
+void monitor_serve_tun(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    if (!monitor_may_open_tun(m, q->name, &a->error))
+        return;
+    if (!host_tun_open(
+            m->host, q->name[0] != 0 ? q->name : m->config->tun_name, q->mtu, &a->fd, a->name, &a->yes, &a->error)) {
+        a->fd = -1;
+        return;
+    }
+    m->tuns++;
+    log_warnings(m);
+    log_info("TUN device %s is up, MTU %u%s", a->name, q->mtu, a->yes ? ", with offloads" : "");
+}
+
+void monitor_serve_routes_set(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    if (!monitor_may_route(m, &q->routes, &a->error) || !host_routes_set(m->host, &q->routes, &a->error)) {
+        log_error("routes: %s", a->error.text);
+        return;
+    }
+    log_warnings(m);
+}
+
+void monitor_serve_routes_drop(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    (void)a;
+    host_routes_drop(m->host, q->owner);
+}
+
+void monitor_serve_source(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    a->network = host_network(m->host);
+    if (!host_source_for(m->host, &q->address, &a->address, &a->error))
+        a->address = (struct address){0};
+}
+
+void monitor_serve_addresses(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    a->network = host_network(m->host);
+    if (!address_is_any(&q->address)) {
+        a->yes = host_has_address(m->host, &q->address);
+        return;
+    }
+    a->yes = host_default_route(m->host, q->address.family, &a->address, &a->address2, &a->error);
+    if (!a->yes)
+        a->address = a->address2 = (struct address){0};
+}
