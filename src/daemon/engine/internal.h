@@ -104,6 +104,7 @@ struct listeners {
     size_t count;
     struct listening wanted[LISTENING_MAX];
     size_t wanteds, asked;
+    uint32_t round; /* of listeners_apply: answers to an earlier one are thrown away */
     listen_done done;
 };
 /* Opens what `config` wants and is not open, closes what it no longer wants. */
@@ -130,16 +131,22 @@ void timer_set(struct engine *); /* by peers_deadline; after every call into pee
 void timer_close(struct engine *);
 
 /* ---- configure.c: from texts to connections that are served, at the start and by reload ---- */
+/* `text`: a sentence, or the diagnostics, a line each. */
 typedef void (*configure_done)(struct engine *, void *context, bool ok, const char *text);
 /* One at a time; `done` may come at once (with ok false) or from the event loop. */
 void configure_begin(struct engine *, const uint8_t *packed, size_t length, configure_done done, void *context);
 void configure_reload(struct engine *, configure_done done, void *context);
+struct left_out { /* a connection that can't be served, and why */
+    char name[64];
+    char why[320];
+};
 struct configuring {
     bool busy;
     struct config *config;
-    struct peer_config *peers;
-    size_t count;
-    char warnings[2048]; /* lines: connections left out, and why */
+    struct peer_config *connection;
+    struct left_out *left_out;
+    size_t connections, left_outs;
+    char warnings[4096]; /* lines */
     configure_done done;
     void *context;
 };
@@ -153,6 +160,7 @@ struct control {
     struct client_list clients;
     size_t count;
     struct evconnlistener *listener;
+    struct event *reaper; /* frees clients that are gone, when nobody looks at them */
 };
 MUST_USE bool control_open(struct engine *, int fd, struct error *);
 void control_close(struct engine *);
@@ -160,6 +168,7 @@ void control_close(struct engine *);
 void control_event(struct engine *, const struct peer_action *);
 /* After all actions of one call: who waits for `down` may be done now. */
 void control_settle(struct engine *);
+void control_reload(struct engine *); /* SIGHUP */
 
 /* ---- status.c: the contract of `iketcp status --json` ---- */
 /* `name` NULL: all connections. NULL: no memory. */
@@ -174,11 +183,12 @@ struct engine {
     struct worker *worker;
     struct config *config; /* in force */
     struct peer_config *connection; /* translated, in force */
-    size_t connections;
+    struct left_out *left_out;
+    size_t connections, left_outs;
     struct name_list names;
     char tun[16];
     uint32_t tun_mtu;
-    bool ready, stopping, applying;
+    bool ready, stopping, settled, applying;
     int status; /* exit status */
 
     struct event *timer, *reports, *stop_timer;
@@ -191,6 +201,7 @@ struct engine {
 };
 
 /* engine.c */
+void engine_settle(struct engine *); /* after all actions of one call: stopping may be over */
 void engine_stop(struct engine *); /* deletes all SAs politely, then ends the loop; the second time at once */
 void engine_fail(struct engine *, const char *why); /* ends with status 1 */
 const struct peer_config *engine_connection(const struct engine *, const char *name); /* NULL: none */

@@ -8,11 +8,12 @@
 
 struct opening {
     struct engine *engine;
+    uint32_t round;
     struct listening wanted;
 };
 
-static void want(struct listeners *listeners, enum transport transport, uint8_t family, const struct config *config,
-    uint16_t port) {
+static void want(
+    struct listeners *listeners, enum transport transport, uint8_t family, const struct config *config, uint16_t port) {
     if (listeners->wanteds == LISTENING_MAX)
         return;
     struct address address = config->listen;
@@ -85,6 +86,7 @@ static void close_unwanted(struct engine *engine, bool replace_udp) {
 static void finish(struct engine *engine, const struct error *error) {
     listen_done done = engine->listeners.done;
     engine->listeners.done = NULL;
+    engine->listeners.round++;
     if (done != NULL)
         done(engine, error);
 }
@@ -109,16 +111,18 @@ static void on_socket(void *context, const struct monitor_answer *answer) {
     struct opening *opening = context;
     struct engine *engine = opening->engine;
     struct listening wanted = opening->wanted;
+    bool outdated = opening->round != engine->listeners.round;
     free(opening);
+    if (outdated) { /* an earlier one failed, and all with it */
+        if (answer->fd >= 0)
+            close(answer->fd);
+        return;
+    }
     engine->listeners.asked--;
     struct error error = answer->error;
-    if (error.origin == ORIGIN_NONE && engine->listeners.done != NULL && !opened(engine, &wanted, answer->fd, &error))
-        error.origin = error.origin == ORIGIN_NONE ? ORIGIN_OURS : error.origin;
-    else if (answer->fd >= 0 && engine->listeners.done == NULL)
-        close(answer->fd); /* an earlier one failed, and all with it */
-    if (error.origin != ORIGIN_NONE)
-        finish(engine, &error);
-    else if (engine->listeners.asked == 0)
+    if (error.origin == ORIGIN_NONE && opened(engine, &wanted, answer->fd, &error))
+        error = (struct error){0};
+    if (error.origin != ORIGIN_NONE || engine->listeners.asked == 0)
         finish(engine, &error);
 }
 
@@ -128,6 +132,7 @@ void listeners_apply(struct engine *engine, const struct config *config, listen_
     bool replace_udp = udp_changed(listeners);
     close_unwanted(engine, replace_udp);
     listeners->done = done;
+    listeners->asked = 0;
     for (size_t i = 0; i < listeners->wanteds; i++) {
         const struct listening *wanted = &listeners->wanted[i];
         if (among(wanted, listeners->list, listeners->count))
@@ -139,7 +144,7 @@ void listeners_apply(struct engine *engine, const struct config *config, listen_
             finish(engine, &error);
             return;
         }
-        *opening = (struct opening){.engine = engine, .wanted = *wanted};
+        *opening = (struct opening){.engine = engine, .round = listeners->round, .wanted = *wanted};
         listeners->asked++;
         monitor_socket(engine->monitor, wanted->transport == TRANSPORT_UDP ? HOST_UDP : HOST_TCP_LISTEN,
             &wanted->address, on_socket, opening);

@@ -62,8 +62,8 @@ static bool stream_remove(struct streams *streams, uint32_t number) {
     return true;
 }
 
-static void hand_over(struct engine *engine, const struct carrier *carrier, int fd, bool originator, uint8_t *octets,
-    size_t length) {
+static void hand_over(
+    struct engine *engine, const struct carrier *carrier, int fd, bool originator, uint8_t *octets, size_t length) {
     struct worker_command command = {.kind = WORKER_STREAM_ADD,
         .carrier = *carrier,
         .fd = fd,
@@ -86,13 +86,12 @@ void streams_accept(void *context, const struct accepted_stream *accepted) {
     }
     if (accepted->length > 0)
         memcpy(octets, accepted->octets, accepted->length);
-    struct carrier carrier = {.transport = accepted->transport,
-        .stream = number,
-        .local = accepted->local,
-        .remote = accepted->remote};
+    struct carrier carrier = {
+        .transport = accepted->transport, .stream = number, .local = accepted->local, .remote = accepted->remote};
     log_debug("stream %u accepted from %s", number, address_port_text(&accepted->remote, text));
-    engine_apply(engine, peers_accepted(engine->peers, engine_now(), &carrier));
+    /* Its messages come through the event loop, so after peers know of it. */
     hand_over(engine, &carrier, accepted->fd, false, octets, accepted->length);
+    engine_apply(engine, peers_accepted(engine->peers, engine_now(), &carrier));
 }
 
 static void connect_end(struct connecting *connecting) {
@@ -110,8 +109,8 @@ static void connect_failed(struct connecting *connecting, const struct error *er
     engine_apply(engine, peers_connect_failed(engine->peers, engine_now(), attempt, &copy));
 }
 
-static void on_connected(void *context, int fd, const struct address *local, const struct address *remote,
-    const struct error *error) {
+static void on_connected(
+    void *context, int fd, const struct address *local, const struct address *remote, const struct error *error) {
     struct connecting *connecting = context;
     struct engine *engine = connecting->engine;
     if (fd < 0) {

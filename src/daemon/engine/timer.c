@@ -2,14 +2,11 @@
 #include "daemon/engine/internal.h"
 
 #include <event2/event.h>
-#include <time.h>
 
 #define SLEEP_MOST (60 * SECOND) /* libevent's clock stands still while the machine sleeps; ours does not */
 
 uint64_t engine_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000000;
+    return dataplane_now();
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context) {

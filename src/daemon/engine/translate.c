@@ -177,11 +177,11 @@ bool translate_connection(const struct config *config, struct config_connection 
     out->local_port = config->udp_port;
     out->source_ip = us->source_ip_set ? us->source_ip : (struct address){0};
     out->mtu = c->mtu;
-    out->start = c->start == AUTO_START ? PEER_START_AUTO
-        : c->start == AUTO_ONDEMAND     ? PEER_START_ONDEMAND
-                                        : PEER_START_MANUAL;
+    out->start = c->start == AUTO_START      ? PEER_START_AUTO
+                 : c->start == AUTO_ONDEMAND ? PEER_START_ONDEMAND
+                                             : PEER_START_MANUAL;
     out->after_loss = c->dpd_action == DPD_RESTART ? PEER_AFTER_RESTART
-        : c->dpd_action == DPD_CLEAR               ? PEER_AFTER_CLEAR
+                      : c->dpd_action == DPD_CLEAR ? PEER_AFTER_CLEAR
                                                    : PEER_AFTER_HOLD;
     out->keying_tries = c->keying_tries;
     out->accept_tcp = c->enable_tcp != CHOICE_NO;

@@ -1,0 +1,200 @@
+/* configure.c: texts of a configuration become connections that are served. At the start and at a reload the same steps:
+ * parse, ask what this host is like, translate, open the TUN device (once), open and close sockets, tell peers. */
+#include "daemon/engine/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void say(struct configuring *configuring, const char *format, ...) PRINTF_LIKE(2, 3);
+static void say(struct configuring *configuring, const char *format, ...) {
+    size_t used = strlen(configuring->warnings), room = sizeof configuring->warnings - used;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(configuring->warnings + used, room, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length + 2 > room)
+        configuring->warnings[used] = 0; /* whole lines only */
+    else
+        strcat(configuring->warnings, "\n");
+}
+
+static void finish(struct engine *engine, bool ok, const char *text) {
+    struct configuring old = engine->configuring;
+    engine->configuring = (struct configuring){0};
+    config_free(old.config);
+    free(old.connection);
+    free(old.left_out);
+    if (old.done != NULL)
+        old.done(engine, old.context, ok, text);
+}
+
+static void serve(struct engine *engine) {
+    struct configuring *configuring = &engine->configuring;
+    config_free(engine->config);
+    free(engine->connection);
+    free(engine->left_out);
+    engine->config = configuring->config;
+    engine->connection = configuring->connection;
+    engine->connections = configuring->connections;
+    engine->left_out = configuring->left_out;
+    engine->left_outs = configuring->left_outs;
+    configuring->config = NULL;
+    configuring->connection = NULL;
+    configuring->left_out = NULL;
+    engine_apply(engine, peers_configure(engine->peers, engine_now(), engine->connection, engine->connections));
+    char text[sizeof configuring->warnings + 64];
+    snprintf(text, sizeof text, "%s%zu connection%s", configuring->warnings, engine->connections,
+        engine->connections == 1 ? "" : "s");
+    finish(engine, true, text);
+}
+
+static void on_listening(struct engine *engine, const struct error *error) {
+    if (error->origin == ORIGIN_NONE) {
+        serve(engine);
+    } else if (!engine->ready) {
+        finish(engine, false, error->text);
+    } else { /* what can be served is */
+        log_error("%s", error->text);
+        say(&engine->configuring, "%s", error->text);
+        serve(engine);
+    }
+}
+
+static void on_tun(void *context, const struct monitor_answer *answer) {
+    struct engine *engine = context;
+    if (answer->error.origin != ORIGIN_NONE) {
+        finish(engine, false, answer->error.text);
+        return;
+    }
+    snprintf(engine->tun, sizeof engine->tun, "%s", answer->name);
+    struct peers_limits limits;
+    peers_limits_defaults(&limits);
+    struct worker_options options = {.tun_fd = answer->fd,
+        .tun_mtu = engine->tun_mtu,
+        .tun_offload = answer->yes,
+        .corrupt_tolerance = limits.corrupt_tolerance};
+    struct error error = {0};
+    engine->worker = worker_new(&options, &error);
+    if (engine->worker == NULL || !reports_open(engine)) {
+        finish(engine, false, error.origin != ORIGIN_NONE ? error.text : "the worker thread could not be started");
+        return;
+    }
+    listeners_apply(engine, engine->configuring.config, on_listening);
+}
+
+/* One device for all: as large as the largest tunnel that is configured; routes say what each peer takes. */
+static uint32_t device_mtu(const struct config *config) {
+    uint32_t mtu = TUN_MTU_DEFAULT;
+    for (size_t i = 0; i < config->connections; i++)
+        if (config->connection[i].mtu > mtu)
+            mtu = config->connection[i].mtu;
+    return mtu > 65535 ? 65535 : mtu;
+}
+
+static void translate_all(struct engine *engine, const struct facts *facts) {
+    struct configuring *configuring = &engine->configuring;
+    struct config *config = configuring->config;
+    for (size_t i = 0; i < config->connections; i++) {
+        struct error error = {0};
+        if (translate_connection(config, &config->connection[i], facts, &engine->names,
+                &configuring->connection[configuring->connections], &error)) {
+            configuring->connections++;
+            continue;
+        }
+        struct left_out *left = &configuring->left_out[configuring->left_outs++];
+        snprintf(left->name, sizeof left->name, "%s", config->connection[i].name);
+        snprintf(left->why, sizeof left->why, "%s", error.text);
+        log_warning("%s; it is left out", error.text);
+        say(configuring, "%s; it is left out", error.text);
+    }
+    translate_initial_contact(configuring->connection, configuring->connections);
+}
+
+static void on_facts(struct engine *engine, struct facts *facts) {
+    translate_all(engine, facts);
+    facts_free(facts);
+    if (engine->worker != NULL) {
+        listeners_apply(engine, engine->configuring.config, on_listening);
+        return;
+    }
+    engine->tun_mtu = device_mtu(engine->configuring.config);
+    monitor_tun(engine->monitor, engine->configuring.config->tun_name, engine->tun_mtu, on_tun, engine);
+}
+
+static void say_diagnostics(struct configuring *configuring, const struct diagnostics *diagnostics) {
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char line[1024];
+        diagnostic_text(&diagnostics->list[i], line, sizeof line);
+        say(configuring, "%s", line);
+    }
+}
+
+static bool parse(struct configuring *configuring, const uint8_t *packed, size_t length) {
+    struct config_source *source = config_source_unpack(packed, length);
+    if (source == NULL) {
+        say(configuring, "the configuration came in pieces");
+        return false;
+    }
+    struct diagnostics diagnostics = {0};
+    configuring->config = config_parse(source, &diagnostics);
+    say_diagnostics(configuring, &diagnostics);
+    diagnostics_free(&diagnostics);
+    config_source_free(source);
+    if (configuring->config == NULL)
+        return false;
+    size_t count = configuring->config->connections + 1;
+    configuring->connection = calloc(count, sizeof *configuring->connection);
+    configuring->left_out = calloc(count, sizeof *configuring->left_out);
+    return configuring->connection != NULL && configuring->left_out != NULL;
+}
+
+void configure_begin(struct engine *engine, const uint8_t *packed, size_t length, configure_done done, void *context) {
+    struct configuring *configuring = &engine->configuring;
+    if (configuring->busy) {
+        done(engine, context, false, "the configuration is being read already");
+        return;
+    }
+    *configuring = (struct configuring){.busy = true, .done = done, .context = context};
+    if (!parse(configuring, packed, length) || !facts_gather(engine, configuring->config, on_facts)) {
+        char text[sizeof configuring->warnings];
+        snprintf(text, sizeof text, "%s",
+            configuring->warnings[0] != 0 ? configuring->warnings : "memory is short for the configuration");
+        finish(engine, false, text);
+    }
+}
+
+struct reload {
+    struct engine *engine;
+    configure_done done;
+    void *context;
+};
+
+static void on_texts(void *context, const struct monitor_answer *answer) {
+    struct reload reload = *(struct reload *)context;
+    free(context);
+    if (answer->error.origin == ORIGIN_NONE && answer->octets != NULL)
+        configure_begin(reload.engine, answer->octets, answer->length, reload.done, reload.context);
+    else
+        reload.done(reload.engine, reload.context, false,
+            answer->text != NULL && answer->text[0] != 0 ? answer->text : answer->error.text);
+}
+
+void configure_reload(struct engine *engine, configure_done done, void *context) {
+    struct reload *reload = malloc(sizeof *reload);
+    if (reload == NULL) {
+        done(engine, context, false, "memory is short");
+        return;
+    }
+    *reload = (struct reload){.engine = engine, .done = done, .context = context};
+    monitor_reload(engine->monitor, on_texts, reload);
+}
+
+void configure_free(struct engine *engine) {
+    engine->configuring.done = NULL;
+    finish(engine, false, "");
+    config_free(engine->config);
+    free(engine->connection);
+    free(engine->left_out);
+}

@@ -1,0 +1,168 @@
+/* status.c: what `iketcp status --json` prints. Scripts rely on it: fields may be added, none changes its meaning. */
+#include "daemon/engine/internal.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *peer_state_text(enum peer_state state) {
+    switch (state) {
+    case PEER_STATE_CONNECTING:
+        return "connecting";
+    case PEER_STATE_UP:
+        return "up";
+    case PEER_STATE_RECONNECTING:
+        return "reconnecting";
+    case PEER_STATE_DOWN:
+        break;
+    }
+    return "down";
+}
+
+static json_t *transport_json(enum transport transport) {
+    return transport == TRANSPORT_NONE ? json_null() : json_string(transport_text(transport));
+}
+
+static json_t *algorithm(uint8_t type, uint16_t id, uint16_t key_bits) {
+    char text[IANA_NAME_MAX];
+    return json_string(transform_text(type, id, key_bits, text));
+}
+
+static json_t *integrity(const struct cipher_suite *suite) {
+    return suite->integ == AUTH_NONE ? json_null() : algorithm(TRANSFORM_INTEG, suite->integ, 0);
+}
+
+static json_t *hex(uint64_t value, int digits) {
+    char text[24];
+    snprintf(text, sizeof text, "%0*llx", digits, (unsigned long long)value);
+    return json_string(text);
+}
+
+static json_t *address_json(const struct address *address) {
+    char text[ADDRESS_TEXT_MAX];
+    return json_string(address_port_text(address, text));
+}
+
+static json_t *identity_json(const struct identity *id) {
+    char text[IDENTITY_TEXT_MAX];
+    return id->type == ID_NONE ? json_null() : json_string(identity_text(id, text));
+}
+
+static json_t *seconds_since(uint64_t then, uint64_t now) {
+    return json_integer(then < now ? (json_int_t)((now - then) / SECOND) : 0);
+}
+
+static json_t *seconds_until(uint64_t then, uint64_t now) {
+    if (then == NEVER || then == 0)
+        return json_null();
+    return json_integer(then > now ? (json_int_t)((then - now) / SECOND) : 0);
+}
+
+static json_t *selectors_json(const struct selector_list *list) {
+    enum { MOST = 64 };
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        struct prefix prefix[MOST];
+        size_t count = range_prefixes(&list->selector[i].first, &list->selector[i].last, prefix, MOST);
+        for (size_t j = 0; j < count && j < MOST; j++) {
+            char text[ADDRESS_TEXT_MAX];
+            json_array_append_new(array, json_string(prefix_text(&prefix[j], text)));
+        }
+    }
+    return array;
+}
+
+static json_t *ike_json(const struct peer_status *status, uint64_t now) {
+    if (!status->has_ike)
+        return json_null();
+    const struct ike_info *ike = &status->ike;
+    json_t *out = json_object();
+    json_object_set_new(out, "spi_i", hex(ike->spi_i, 16));
+    json_object_set_new(out, "spi_r", hex(ike->spi_r, 16));
+    json_object_set_new(out, "role", json_string(ike->role == IKE_INITIATOR ? "initiator" : "responder"));
+    json_object_set_new(out, "local", address_json(&status->local));
+    json_object_set_new(out, "remote", address_json(&status->remote));
+    json_object_set_new(out, "local_id", identity_json(&ike->local_id));
+    json_object_set_new(out, "remote_id", identity_json(&ike->remote_id));
+    json_object_set_new(out, "encryption", algorithm(TRANSFORM_ENCR, ike->suite.encr, ike->suite.key_bits));
+    json_object_set_new(out, "integrity", integrity(&ike->suite));
+    json_object_set_new(out, "prf", algorithm(TRANSFORM_PRF, ike->prf, 0));
+    json_object_set_new(out, "key_exchange", algorithm(TRANSFORM_KE, ike->ke, 0));
+    json_object_set_new(out, "age_s", seconds_since(ike->established_at, now));
+    json_object_set_new(out, "rekey_in_s", seconds_until(ike->rekey_at, now));
+    json_object_set_new(out, "rekeys", json_integer((json_int_t)status->rekeys));
+    json_object_set_new(out, "reconnects", json_integer((json_int_t)status->reconnects));
+    json_object_set_new(out, "mobike", json_boolean(ike->mobike));
+    return out;
+}
+
+static json_t *counter_json(_Atomic uint64_t *counter) {
+    return json_integer(counter == NULL ? 0 : (json_int_t)atomic_load_explicit(counter, memory_order_relaxed));
+}
+
+static json_t *child_json(const struct peer_child_status *status, const char *tun, uint64_t now) {
+    const struct ike_child *child = status->child;
+    struct esp_counters *counters = status->counters;
+    json_t *out = json_object();
+    json_object_set_new(out, "spi_in", hex(child->spi_in, 8));
+    json_object_set_new(out, "spi_out", hex(child->spi_out, 8));
+    json_object_set_new(out, "mode", json_string(child->transport ? "transport" : "tunnel"));
+    json_object_set_new(out, "ts_local", selectors_json(&child->local));
+    json_object_set_new(out, "ts_remote", selectors_json(&child->remote));
+    json_object_set_new(out, "encryption", algorithm(TRANSFORM_ENCR, child->suite.encr, child->suite.key_bits));
+    json_object_set_new(out, "integrity", integrity(&child->suite));
+    json_object_set_new(
+        out, "key_exchange", child->ke == KE_NONE ? json_null() : algorithm(TRANSFORM_KE, child->ke, 0));
+    json_object_set_new(out, "esn", json_boolean(child->esn));
+    json_object_set_new(out, "tun", json_string(tun));
+#define COUNTER(field) json_object_set_new(out, #field, counter_json(counters == NULL ? NULL : &counters->field))
+    COUNTER(bytes_in);
+    COUNTER(bytes_out);
+    COUNTER(packets_in);
+    COUNTER(packets_out);
+    COUNTER(replay_drops);
+    COUNTER(auth_drops);
+    COUNTER(policy_drops);
+#undef COUNTER
+    json_object_set_new(out, "age_s", seconds_since(status->since, now));
+    return out;
+}
+
+json_t *status_connection(const struct peer_status *status, const char *tun, uint64_t now) {
+    json_t *out = json_object(), *children = json_array();
+    json_object_set_new(out, "name", json_string(status->name));
+    json_object_set_new(out, "state", json_string(peer_state_text(status->state)));
+    json_object_set_new(out, "transport", transport_json(status->transport));
+    json_object_set_new(out, "ike_sa", ike_json(status, now));
+    for (size_t i = 0; i < status->children; i++)
+        json_array_append_new(children, child_json(&status->child[i], tun, now));
+    json_object_set_new(out, "child_sas", children);
+    return out;
+}
+
+static json_t *listen_json(const struct listeners *listeners) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listening *one = &listeners->list[i];
+        char text[ADDRESS_TEXT_MAX];
+        json_t *out = json_object();
+        json_object_set_new(out, "proto", json_string(transport_text(one->transport)));
+        json_object_set_new(out, "address", json_string(address_text(&one->address, text)));
+        json_object_set_new(out, "port", json_integer(one->address.port));
+        json_array_append_new(array, out);
+    }
+    return array;
+}
+
+json_t *status_all(const struct engine *engine, const char *name) {
+    json_t *out = json_object(), *connections = json_array();
+    struct peer_status status;
+    uint64_t now = engine_now();
+    for (size_t n = 0; peers_status(engine->peers, n, &status); n++)
+        if (name == NULL || strcmp(status.name, name) == 0)
+            json_array_append_new(connections, status_connection(&status, engine->tun, now));
+    json_object_set_new(out, "version", json_string(IKETCP_VERSION));
+    json_object_set_new(out, "listen", listen_json(&engine->listeners));
+    json_object_set_new(out, "connections", connections);
+    return out;
+}
