@@ -6,14 +6,23 @@
  * `struct ike_output` what is to be sent, what happened, and when to call ike_sa_wake next. One thread per SA at a time.
  *
  * Times are milliseconds (base.h). All memory given is the caller's; spans in events point into the SA or the output's
- * buffer and are valid until the next call on that SA. */
+ * buffer and are valid until the next call on that SA. Give every call an emptied *out (ike_output_wipe), and read all
+ * of it before the next. Events are in order. When there are more CHILD_DOWN than fit, the rest and CLOSED come from
+ * ike_sa_wake, which is then due at once.
+ *
+ * Who proves what, and when (IKE_EVENT_AUTH_WANTED). The Responder asks once, when IKE_AUTH came: auth.remote_octets is
+ * complete. The Initiator asks before it sends IKE_AUTH. When its config names the peer (remote_id), auth.remote_octets
+ * is complete already and nothing is asked again; when remote_id is ID_NONE, auth.remote_octets is empty, `expected`
+ * in the answer is ignored, and a second AUTH_WANTED comes with the peer's IDr and complete octets, in whose answer
+ * local_auth is ignored. Compute both values each time and leave `expected` alone where remote_octets is empty. Until
+ * ike_sa_auth is called the exchange waits; retransmit_timeout bounds the wait. */
 #ifndef IKETCP_IKE_IKE_H
 #define IKETCP_IKE_IKE_H
 
 #include "crypto/crypto.h"
 #include "wire/wire.h"
 
-#define IKE_DATAGRAMS_MAX 8
+#define IKE_DATAGRAMS_MAX 64 /* fragments of a response and of a request (RFC 7383) */
 #define IKE_EVENTS_MAX 16
 #define IKE_CHILD_CONFIGS_MAX 16
 #define IKE_CHILDREN_MAX 64
@@ -23,7 +32,8 @@
 
 struct ike_child_config {
     const char *name; /* for messages; outlives the SA */
-    struct selector_list local, remote; /* as configured; the Responder narrows to them */
+    /* As configured; the Responder narrows to them. An empty list: the address of that side of the carrier. */
+    struct selector_list local, remote;
     bool transport; /* type=transport: asks for USE_TRANSPORT_MODE */
     bool pfs; /* CREATE_CHILD_SA carries KE */
     uint32_t replay_window; /* packets; passed through into ike_child */
@@ -93,7 +103,13 @@ enum ike_event_kind {
     IKE_EVENT_CHILD_DOWN, /* (spi_in): deleted by either side, or its IKE SA is going */
     IKE_EVENT_CHILD_FAILED, /* a Child SA could not be made; the IKE SA lives on (child_config, error) */
     IKE_EVENT_REKEYED, /* (successor): owns the Child SAs now; the owner takes it, this SA ends by itself */
-    IKE_EVENT_CLOSED, /* over; error says why (ORIGIN_NONE: deleted as asked, by us or by the peer: by_peer) */
+    /* (successor): both sides rekeyed at once and this is the IKE SA that lost (RFC 7296 section 2.8.2). It has no Child
+     * SAs and is nobody's successor; the owner takes it, passes messages to it by its SPIs and calls ike_sa_wake, as for
+     * any other, until its CLOSED. */
+    IKE_EVENT_EXTRA,
+    /* Over; error says why (ORIGIN_NONE: deleted as asked, by us or by the peer: by_peer). A Responder's with
+     * error.notify NOTIFY_INVALID_KE_PAYLOAD is harmless: the peer begins again on the same connection (K12). */
+    IKE_EVENT_CLOSED,
 };
 
 struct ike_event {
@@ -101,9 +117,10 @@ struct ike_event {
     struct ike_child child; /* CHILD_UP */
     uint32_t spi_in; /* CHILD_DOWN */
     const struct ike_child_config *child_config; /* CHILD_FAILED */
-    struct ike_sa *successor; /* REKEYED: ownership passes to the reader of the event */
+    struct ike_sa *successor; /* REKEYED, EXTRA: ownership passes to the reader of the event */
     bool by_peer; /* CLOSED, CHILD_DOWN: the peer deleted */
-    bool timed_out; /* CLOSED: the peer stopped answering; a new IKE SA may be worth a try */
+    bool timed_out; /* CLOSED: the peer stopped answering, or the lifetime ended before a rekey worked; a new IKE SA may
+                     * be worth a try */
     bool rekey_again; /* CHILD_DOWN, never set for a rekeyed one: its owner should make a new one */
     struct error error;
     struct {
@@ -184,7 +201,8 @@ void ike_sa_rekey(struct ike_sa *, uint64_t now, struct ike_output *out);
 void ike_sa_rekey_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out); /* soft expiry */
 void ike_sa_new_child(struct ike_sa *, uint64_t now, const struct ike_child_config *, struct ike_output *out);
 void ike_sa_delete_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out);
-/* Asks the peer to delete all; IKE_EVENT_CLOSED comes with the answer, or when the exchange timed out. */
+/* Asks the peer to delete all; IKE_EVENT_CLOSED comes with the answer, or when the exchange timed out. A request that is
+ * outstanding is answered first. Before IKE_AUTH was sent the peer has nothing to delete: CLOSED comes at once. */
 void ike_sa_delete(struct ike_sa *, uint64_t now, struct ike_output *out);
 
 /* --- questions --- */
