@@ -63,14 +63,14 @@ void client_step(struct client *client, const char *step, const char *text) {
     if (behind(client) > BEHIND_MAX)
         client_drop(client);
     else
-        client_write(client, json_pack("{s:s, s:s}", "step", step, "text", text));
+        client_write(client, json_pack("{s:s, s:o}", "step", step, "text", json_text(text)));
 }
 
 void client_finish(struct client *client, bool ok, const char *text) {
     client->wait = WAIT_NOTHING;
     if (client->timer != NULL)
         evtimer_del(client->timer);
-    client_write(client, json_pack("{s:s, s:s}", "result", ok ? "ok" : "error", "text", text));
+    client_write(client, json_pack("{s:s, s:o}", "result", ok ? "ok" : "error", "text", json_text(text)));
     bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 

@@ -175,6 +175,7 @@ void control_reload(struct engine *); /* SIGHUP */
 json_t *status_all(const struct engine *, const char *name);
 json_t *status_connection(const struct peer_status *, const char *tun, uint64_t now);
 const char *peer_state_text(enum peer_state);
+json_t *json_text(const char *); /* a JSON string; octets beyond ASCII become ? where they are no UTF-8 */
 
 struct engine {
     struct event_base *base;

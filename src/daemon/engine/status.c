@@ -19,6 +19,17 @@ const char *peer_state_text(enum peer_state state) {
     return "down";
 }
 
+json_t *json_text(const char *text) {
+    json_t *string = json_string(text);
+    if (string != NULL)
+        return string;
+    char ascii[1024];
+    size_t length = strnlen(text, sizeof ascii - 1);
+    for (size_t i = 0; i < length; i++)
+        ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    return json_stringn(ascii, length);
+}
+
 static json_t *transport_json(enum transport transport) {
     return transport == TRANSPORT_NONE ? json_null() : json_string(transport_text(transport));
 }
@@ -45,7 +56,7 @@ static json_t *address_json(const struct address *address) {
 
 static json_t *identity_json(const struct identity *id) {
     char text[IDENTITY_TEXT_MAX];
-    return id->type == ID_NONE ? json_null() : json_string(identity_text(id, text));
+    return id->type == ID_NONE ? json_null() : json_text(identity_text(id, text));
 }
 
 static json_t *seconds_since(uint64_t then, uint64_t now) {
@@ -130,7 +141,7 @@ static json_t *child_json(const struct peer_child_status *status, const char *tu
 
 json_t *status_connection(const struct peer_status *status, const char *tun, uint64_t now) {
     json_t *out = json_object(), *children = json_array();
-    json_object_set_new(out, "name", json_string(status->name));
+    json_object_set_new(out, "name", json_text(status->name));
     json_object_set_new(out, "state", json_string(peer_state_text(status->state)));
     json_object_set_new(out, "transport", transport_json(status->transport));
     json_object_set_new(out, "ike_sa", ike_json(status, now));
