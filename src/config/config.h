@@ -92,6 +92,21 @@ struct config {
 /* NULL when there were errors (or no memory); *diagnostics is filled in both cases, owned by the caller. */
 struct config *config_parse(const struct config_source *, struct diagnostics *);
 void config_free(struct config *);
+
+/* For `iketcpd --check`: reads both files and says all that is wrong with either, and (as warnings) which connections
+ * have no secret. True: no errors. */
+bool config_check(const char *config_path, const char *secrets_path, struct diagnostics *);
+
+/* The n-th keyword that ipsec.conf may contain, done or merely known; false behind the last. For checks of the
+ * documentation and for completion. */
+struct config_keyword_info {
+    const char *name; /* of an end: without left or right, "" is left= and right= */
+    bool of_setup, of_end; /* neither: of a conn */
+    bool done; /* else a warning says that it is ignored ... */
+    bool refused; /* ... or an error says why it can't be */
+};
+bool config_keyword(size_t n, struct config_keyword_info *);
+
 /* Which side is us, as Libreswan finds it: by the host's addresses, %defaultroute, and %any being the other. Sets `us`;
  * false and *err when neither or both could be. */
 MUST_USE bool config_orient(

@@ -1,0 +1,77 @@
+/* diagnostics.c: what is wrong with a configuration, with its place; a bounded list of values. */
+#include "config/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool said_already(const struct diagnostics *list, const struct diagnostic *one) {
+    for (size_t i = 0; i < list->count; i++) {
+        const struct diagnostic *old = &list->list[i];
+        if (old->line == one->line && old->column == one->column && strcmp(old->text, one->text) == 0 &&
+            strcmp(old->file, one->file) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Octets that a terminal would act on do not belong into a sentence. */
+static void make_printable(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+static void append(struct diagnostics *list, struct diagnostic *one) {
+    if (list->count == DIAGNOSTICS_MAX - 1)
+        snprintf(one->text, sizeof one->text, "more is wrong than these %zu lines say", DIAGNOSTICS_MAX);
+    struct diagnostic *grown = realloc(list->list, (list->count + 1) * sizeof *grown);
+    if (!grown)
+        return; /* counted all the same: an error is never lost */
+    list->list = grown;
+    one->file = strdup(one->file);
+    if (one->file)
+        list->list[list->count++] = *one;
+}
+
+PRINTF_LIKE(4, 0)
+static void add(struct diagnostics *list, struct place place, bool is_error, const char *format, va_list values) {
+    if (!list)
+        return;
+    struct diagnostic one = {
+        .file = (char *)(uintptr_t)place.file, .line = place.line, .column = place.column, .is_error = is_error};
+    vsnprintf(one.text, sizeof one.text, format, values);
+    make_printable(one.text);
+    if (said_already(list, &one))
+        return;
+    list->errors += is_error;
+    if (list->count < DIAGNOSTICS_MAX)
+        append(list, &one);
+}
+
+void complain(struct diagnostics *list, struct place place, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    add(list, place, true, format, values);
+    va_end(values);
+}
+
+void warn_at(struct diagnostics *list, struct place place, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    add(list, place, false, format, values);
+    va_end(values);
+}
+
+void diagnostics_free(struct diagnostics *list) {
+    for (size_t i = 0; i < list->count; i++)
+        free(list->list[i].file);
+    free(list->list);
+    *list = (struct diagnostics){0};
+}
+
+void diagnostic_text(const struct diagnostic *one, char *out, size_t size) {
+    snprintf(
+        out, size, "%s:%d:%d: %s%s", one->file, one->line, one->column, one->is_error ? "" : "warning: ", one->text);
+}
