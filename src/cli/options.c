@@ -69,6 +69,7 @@ enum exit_code options_read(int argc, char **argv, struct options *out) {
         {NULL, 0, NULL, 0},
     };
     *out = (struct options){.control = CONTROL_DEFAULT};
+    opterr = 0;
     for (int option; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;) {
         switch (option) {
         case 'c':
@@ -89,7 +90,7 @@ enum exit_code options_read(int argc, char **argv, struct options *out) {
             out->done = true;
             return EXIT_OK;
         default:
-            return EXIT_USAGE; /* getopt has said what is wrong */
+            return wrong("unknown or incomplete option", argv[optind - 1]);
         }
     }
     if (optind == argc) {

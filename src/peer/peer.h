@@ -138,7 +138,7 @@ struct peer_auth_wanted {
 struct peer_action {
     enum peer_action_kind kind;
     peer_id peer;
-    const char *connection; /* STEP, UP, DOWN, HOST_*: name of the peer's connection, for logs and who waits; as valid
+    const char *connection; /* name of the peer's connection, for logs and who waits; as valid
                              * as the output */
     uint32_t attempt;
     struct carrier carrier;

@@ -69,6 +69,7 @@ static void host_up(struct engine *engine, const struct peer_action *action) {
     if (!route_set_of(action->peer, &action->host_setup, engine->tun_mtu, &routes, &error)) {
         log_error("%s", error.text); /* what fits is set: some of the networks are better than none */
     }
+    demand_yield(engine, action->connection);
     monitor_routes_set(engine->monitor, &routes, on_host, asked);
 }
 
@@ -79,7 +80,7 @@ static void traffic(struct engine *engine, const struct peer_action *action) {
 }
 
 static void tell(struct engine *engine, const struct peer_action *action) {
-    const char *connection = action->connection == NULL ? "?" : action->connection;
+    const char *connection = action->connection;
     if (action->kind == PEER_UP)
         log_info("%s: up", connection);
     else if (action->text[0] != 0)
@@ -117,6 +118,7 @@ static void carry_out(struct engine *engine, const struct peer_action *action) {
         break;
     case PEER_HOST_DOWN:
         monitor_routes_drop(engine->monitor, action->peer);
+        demand_return(engine, action->connection);
         break;
     case PEER_STEP:
     case PEER_UP:

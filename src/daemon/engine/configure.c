@@ -1,5 +1,6 @@
 /* configure.c: texts of a configuration become connections that are served. At the start and at a reload the same steps:
- * parse, ask what this host is like, translate, open the TUN device (once), open and close sockets, tell peers. */
+ * parse, ask what this host is like, translate, open the TUN device (once), open and close sockets, say that we are
+ * ready (once), tell peers. */
 #include "daemon/engine/internal.h"
 
 #include <stdarg.h>
@@ -32,6 +33,7 @@ static void finish(struct engine *engine, bool ok, const char *text) {
 
 static void serve(struct engine *engine) {
     struct configuring *configuring = &engine->configuring;
+    demand_clear(engine);
     config_free(engine->config);
     free(engine->connection);
     free(engine->left_out);
@@ -44,15 +46,30 @@ static void serve(struct engine *engine) {
     configuring->connection = NULL;
     configuring->left_out = NULL;
     engine_apply(engine, peers_configure(engine->peers, engine_now(), engine->connection, engine->connections));
+    demand_set(engine);
     char text[sizeof configuring->warnings + 64];
     snprintf(text, sizeof text, "%s%zu connection%s", configuring->warnings, engine->connections,
         engine->connections == 1 ? "" : "s");
     finish(engine, true, text);
 }
 
-static void on_listening(struct engine *engine, const struct error *error) {
-    if (error->origin == ORIGIN_NONE) {
+/* Nothing is begun before the monitor knows that we serve: it grants no AUTH and no routes earlier. */
+static void on_ready(void *context, const struct monitor_answer *answer) {
+    struct engine *engine = context;
+    struct error error = answer->error;
+    if (error.origin == ORIGIN_NONE && control_open(engine, answer->fd, &error)) {
+        engine->ready = true;
         serve(engine);
+    } else {
+        finish(engine, false, error.text);
+    }
+}
+
+static void on_listening(struct engine *engine, const struct error *error) {
+    if (error->origin == ORIGIN_NONE && engine->ready) {
+        serve(engine);
+    } else if (error->origin == ORIGIN_NONE) {
+        monitor_ready(engine->monitor, on_ready, engine);
     } else if (!engine->ready) {
         finish(engine, false, error->text);
     } else { /* what can be served is */

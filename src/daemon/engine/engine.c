@@ -35,6 +35,7 @@ static void end_after(struct engine *engine, suseconds_t microseconds) {
 }
 
 void engine_stop(struct engine *engine) {
+    monitor_stopping(engine->monitor);
     if (engine->stopping || engine->worker == NULL) {
         event_base_loopexit(engine->base, NULL);
         return;
@@ -67,25 +68,12 @@ static void on_notice(void *context, enum monitor_notice notice) {
     }
 }
 
-static void on_ready(void *context, const struct monitor_answer *answer) {
-    struct engine *engine = context;
-    struct error error = answer->error;
-    if (error.origin != ORIGIN_NONE || !control_open(engine, answer->fd, &error)) {
-        engine_fail(engine, error.text);
-        return;
-    }
-    engine->ready = true;
-    log_info("ready");
-}
-
 static void on_configured(struct engine *engine, void *context, bool ok, const char *text) {
     (void)context;
-    if (!ok) {
+    if (!ok)
         engine_fail(engine, text);
-        return;
-    }
-    log_info("serving %s", text);
-    monitor_ready(engine->monitor, on_ready, engine);
+    else
+        log_info("serving %s", text);
 }
 
 /* The terminal's Ctrl-C reaches us as well; the monitor decides. */
@@ -147,8 +135,6 @@ int engine_main(int fd, const uint8_t *source, size_t length, int log_level) {
     }
     configure_begin(engine, source, length, on_configured, NULL);
     event_base_loop(engine->base, 0);
-    if (engine->status == 0)
-        monitor_stopping(engine->monitor);
     int status = engine->status;
     engine_close(engine);
     free(engine);

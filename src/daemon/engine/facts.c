@@ -7,13 +7,7 @@ struct gathering {
     struct engine *engine;
     struct facts *facts;
     facts_done done;
-    size_t asked, answered;
-};
-
-struct question { /* one request to the monitor */
-    struct gathering *gathering;
-    struct address *default_route; /* where its answer goes, or NULL and ... */
-    struct fact *fact; /* ... there */
+    size_t next; /* of the list; behind it the two default routes */
 };
 
 bool facts_is_ours(const struct facts *facts, const struct address *address) {
@@ -30,40 +24,38 @@ void facts_free(struct facts *facts) {
     free(facts);
 }
 
-static void settle(struct gathering *gathering) {
-    if (gathering->answered < gathering->asked)
-        return;
+static void ask_next(struct gathering *);
+
+/* One question at a time: the monitor takes only so many at once. What it can't answer counts as not ours. */
+static void on_answer(void *context, const struct monitor_answer *answer) {
+    struct gathering *gathering = context;
+    struct facts *facts = gathering->facts;
+    size_t asked = gathering->next++;
+    if (answer->network != 0)
+        peers_set_network(gathering->engine->peers, answer->network);
+    if (answer->error.origin == ORIGIN_NONE) {
+        if (asked < facts->count)
+            facts->list[asked].ours = answer->yes;
+        else if (asked == facts->count)
+            facts->default4 = answer->address;
+        else
+            facts->default6 = answer->address;
+    }
+    ask_next(gathering);
+}
+
+static void ask_next(struct gathering *gathering) {
     struct engine *engine = gathering->engine;
     struct facts *facts = gathering->facts;
+    struct address any = {.family = gathering->next == facts->count ? 4 : 6};
+    if (gathering->next < facts->count + 2) {
+        monitor_address(engine->monitor, gathering->next < facts->count ? &facts->list[gathering->next].address : &any,
+            on_answer, gathering);
+        return;
+    }
     facts_done done = gathering->done;
     free(gathering);
     done(engine, facts);
-}
-
-static void on_answer(void *context, const struct monitor_answer *answer) {
-    struct question *question = context;
-    struct gathering *gathering = question->gathering;
-    if (answer->error.origin == ORIGIN_NONE) {
-        if (question->default_route != NULL)
-            *question->default_route = answer->address;
-        else
-            question->fact->ours = answer->yes;
-        if (answer->network != 0)
-            peers_set_network(gathering->engine->peers, answer->network);
-    }
-    free(question);
-    gathering->answered++;
-    settle(gathering);
-}
-
-static bool ask(struct gathering *gathering, const struct address *address, struct address *route, struct fact *fact) {
-    struct question *question = malloc(sizeof *question);
-    if (question == NULL)
-        return false;
-    *question = (struct question){.gathering = gathering, .default_route = route, .fact = fact};
-    gathering->asked++;
-    monitor_address(gathering->engine->monitor, address, on_answer, question);
-    return true;
 }
 
 static void add_end(struct facts *facts, const struct config_end *end) {
@@ -91,14 +83,6 @@ bool facts_gather(struct engine *engine, const struct config *config, facts_done
         add_end(facts, &config->connection[i].left);
         add_end(facts, &config->connection[i].right);
     }
-    struct address any4 = {.family = 4}, any6 = {.family = 6};
-    if (!ask(gathering, &any4, &facts->default4, NULL)) {
-        facts_free(facts);
-        free(gathering);
-        return false;
-    }
-    bool asked = ask(gathering, &any6, &facts->default6, NULL);
-    for (size_t i = 0; i < facts->count && asked; i++)
-        asked = ask(gathering, &facts->list[i].address, NULL, &facts->list[i]);
-    return true; /* what could not be asked counts as not ours */
+    ask_next(gathering);
+    return true;
 }

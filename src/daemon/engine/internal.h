@@ -60,6 +60,12 @@ void translate_initial_contact(struct peer_config *, size_t count);
 MUST_USE bool route_set_of(
     peer_id, const struct peer_host_setup *, uint32_t tun_mtu, struct host_route_set *, struct error *);
 
+/* ---- demand.c: routes of auto=ondemand connections while they are down ---- */
+void demand_clear(struct engine *); /* before engine->connection changes ... */
+void demand_set(struct engine *); /* ... and after */
+void demand_yield(struct engine *, const char *connection); /* the peer's own come */
+void demand_return(struct engine *, const char *connection); /* the peer's own are gone */
+
 /* ---- outbox.c: commands for the worker, in order, when its ring is full as well ---- */
 struct outbox {
     struct worker_command *list; /* a ring */

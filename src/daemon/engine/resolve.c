@@ -157,8 +157,7 @@ void resolve_begin(struct engine *engine, const struct peer_action *action) {
     *resolution = (struct resolution){.engine = engine, .peer = action->peer, .later = later};
     snprintf(resolution->host, sizeof resolution->host, "%s", action->host);
     LIST_INSERT_HEAD(&engine->resolutions, resolution, next);
-    const struct peer_config *config =
-        action->connection == NULL ? NULL : engine_connection(engine, action->connection);
+    const struct peer_config *config = engine_connection(engine, action->connection);
     if (config != NULL)
         resolution->local = config->local;
 

@@ -1,0 +1,69 @@
+/* demand.c: routes that lead first packets of auto=ondemand connections to us while nothing is up. They give way to the
+ * peer's own routes and come back when those go. */
+#include "daemon/engine/internal.h"
+
+#include <string.h>
+
+#define DEMAND_OWNER UINT32_C(0x80000000) /* plus the connection's number; peers count from 1 */
+
+static void on_set(void *context, const struct monitor_answer *answer) {
+    (void)context;
+    if (answer->error.origin != ORIGIN_NONE)
+        log_error("on-demand routes: %s", answer->error.text);
+}
+
+static void set(struct engine *engine, size_t number) {
+    const struct peer_config *connection = &engine->connection[number];
+    struct peer_host_setup setup = {.source_ip = connection->source_ip, .mtu = connection->mtu};
+    struct error error;
+    for (size_t i = 0; i < connection->ike.children; i++) {
+        const struct ike_child_config *child = &connection->ike.child[i];
+        for (size_t j = 0; j < child->remote.count && setup.remote.count < SELECTORS_MAX; j++)
+            setup.remote.selector[setup.remote.count++] = child->remote.selector[j];
+        for (size_t j = 0; j < child->local.count && setup.local.count < SELECTORS_MAX; j++)
+            setup.local.selector[setup.local.count++] = child->local.selector[j];
+    }
+    if (!address_parse(connection->remote_host, &setup.outer_remote, &error))
+        setup.outer_remote = (struct address){0}; /* a name: not known before it is asked for */
+    struct host_route_set routes;
+    if (!route_set_of(DEMAND_OWNER + (uint32_t)number, &setup, engine->tun_mtu, &routes, &error))
+        log_error("%s: %s", connection->name, error.text);
+    monitor_routes_set(engine->monitor, &routes, on_set, engine);
+}
+
+static bool wants(const struct peer_config *connection) {
+    return connection->start == PEER_START_ONDEMAND && connection->may_initiate;
+}
+
+static bool has_routes(const struct engine *engine, const char *name) {
+    struct peer_status status;
+    for (size_t n = 0; peers_status(engine->peers, n, &status); n++)
+        if (strcmp(status.name, name) == 0 &&
+            (status.state == PEER_STATE_UP || status.state == PEER_STATE_RECONNECTING))
+            return true;
+    return false;
+}
+
+void demand_clear(struct engine *engine) {
+    for (size_t i = 0; i < engine->connections; i++)
+        if (wants(&engine->connection[i]))
+            monitor_routes_drop(engine->monitor, DEMAND_OWNER + (uint32_t)i);
+}
+
+void demand_set(struct engine *engine) {
+    for (size_t i = 0; i < engine->connections; i++)
+        if (wants(&engine->connection[i]) && !has_routes(engine, engine->connection[i].name))
+            set(engine, i);
+}
+
+void demand_yield(struct engine *engine, const char *name) {
+    const struct peer_config *connection = engine_connection(engine, name);
+    if (connection != NULL && wants(connection))
+        monitor_routes_drop(engine->monitor, DEMAND_OWNER + (uint32_t)(connection - engine->connection));
+}
+
+void demand_return(struct engine *engine, const char *name) {
+    const struct peer_config *connection = engine->stopping ? NULL : engine_connection(engine, name);
+    if (connection != NULL && wants(connection))
+        set(engine, (size_t)(connection - engine->connection));
+}
