@@ -1,0 +1,91 @@
+/* internal.h: private to host/. What was set lives in struct host; what must be undone after a kill, in the clean-up file. */
+#ifndef IKETCP_HOST_INTERNAL_H
+#define IKETCP_HOST_INTERNAL_H
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+
+#include "host/host.h"
+
+#define HOST_SETS_MAX 8192
+#define HOST_THROWS_MAX 128
+#define HOST_OWN_ADDRESSES_MAX 256
+#define HOST_PATH_MAX 256
+
+enum rule_kind {
+    RULE_SPECIFIC, /* 220: not fwmark MARK lookup T: selectors, over everything */
+    RULE_MAIN, /* 221: lookup main suppress_prefixlength 0: every other route but the default one ... */
+    RULE_DEFAULT, /* 222: not fwmark MARK lookup T2: ... which is the tunnel's */
+    RULE_KINDS
+};
+
+struct route_entry {
+    struct host_route_set set;
+    struct address preferred4, preferred6; /* unspecified: the kernel's choice */
+};
+
+struct host {
+    struct nl_sock *netlink;
+    char state_path[HOST_PATH_MAX];
+    uint32_t mark;
+    uint32_t table, table_default; /* T and T2; 0: not chosen yet */
+    bool rules[2][RULE_KINDS]; /* [is IPv6] */
+    int tun_index; /* 0: no device */
+    struct route_entry **entry;
+    size_t entries, capacity;
+    struct prefix throws[HOST_THROWS_MAX]; /* connected networks inside a selector */
+    size_t throw_count;
+    struct address own[HOST_OWN_ADDRESSES_MAX]; /* put on the TUN device */
+    size_t own_count;
+    char warning[320];
+};
+
+/* ---- netlink.c ---- */
+bool netlink_open(struct nl_sock **, struct error *);
+/* A message of this type with `header` copied in; NULL: no memory. */
+struct nl_msg *netlink_message(int type, int flags, const void *header, size_t length);
+int netlink_send(struct host *, struct nl_msg *); /* takes the message; 0 or -NLE_* after the kernel's answer */
+typedef void netlink_each(struct nlmsghdr *, void *context);
+int netlink_dump(struct host *, int type, const void *header, size_t length, netlink_each *, void *context);
+int netlink_ask(struct host *, struct nl_msg *, netlink_each *, void *context); /* one answer */
+int family_of(const struct address *); /* AF_INET or AF_INET6 */
+bool put_address(struct nl_msg *, int attribute, const struct address *); /* false: no room */
+/* From an attribute of that family; unspecified when it is NULL or has another length. */
+struct address get_address(const struct nlattr *, int family);
+
+/* ---- state.c: the clean-up file ---- */
+bool state_write(const struct host *, struct error *); /* mark and tables: before the first change */
+bool state_read(const char *path, uint32_t *mark, uint32_t *table, uint32_t *table_default); /* false: none */
+void state_remove(const struct host *);
+
+/* ---- rules.c ---- */
+bool tables_choose(struct host *, struct error *);
+bool rules_add(struct host *, bool v6, bool specific, bool whole, struct error *); /* those that are missing */
+void rules_trim(struct host *, bool v6, bool specific, bool whole); /* those that are not wanted */
+void rules_undo(struct host *, uint32_t mark, uint32_t table, uint32_t table_default); /* and empties the tables */
+
+/* ---- routes.c ---- */
+bool prefix_inside(const struct prefix *inner, const struct prefix *outer);
+
+/* ---- connected.c: networks that this host is directly connected to stay so, inside a wider selector ---- */
+bool throws_sync(struct host *, struct error *);
+
+/* ---- addresses.c ---- */
+bool own_address_add(struct host *, const struct address *, struct error *); /* unless the host has it */
+void own_addresses_trim(struct host *); /* those that no set names */
+void own_addresses_remove(struct host *);
+
+/* ---- lookup.c ---- */
+struct route_found {
+    struct address source, gateway;
+    int interface;
+};
+bool route_lookup(struct host *, const struct address *remote, struct route_found *, struct error *);
+
+/* ---- filter.c ---- */
+void warn_of_strict_filter(struct host *, const struct host_route_set *);
+
+#endif
