@@ -1,0 +1,75 @@
+/* internal.h: what the files of esp/ share: the SA itself and its replay window. */
+#ifndef IKETCP_ESP_INTERNAL_H
+#define IKETCP_ESP_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "esp/esp.h"
+
+#define ESP_NEXT_IPV4 ((uint8_t)4)
+#define ESP_NEXT_IPV6 ((uint8_t)41)
+#define ESP_NEXT_NONE ((uint8_t)59) /* a dummy packet, RFC 4303 section 2.6 */
+
+/* A ring of bits, one per sequence number, RFC 6479's way: moving forward clears whole words and shifts nothing. There
+ * is always at least one word more than the window needs, so that a word's bits are of one age. */
+#define WINDOW_WORDS ((size_t)128)
+_Static_assert(WINDOW_WORDS * 64 >= ESP_REPLAY_MAX + 64, "the ring holds the largest window and a word");
+
+struct replay_window {
+    uint64_t top; /* highest sequence number seen, 0: none */
+    uint32_t size; /* numbers that may still come: top-size+1 .. top; 0: replay protection is off */
+    uint64_t word[WINDOW_WORDS];
+};
+
+/* Not seen, not 0, not left of the window. */
+bool window_fresh(const struct replay_window *, uint64_t sequence);
+/* Marks a number that is fresh and whose packet is authentic. */
+void window_mark(struct replay_window *, uint64_t sequence);
+/* The whole number of a packet that carries the lower half (RFC 4303 appendix A2). False: it lies so little behind the
+ * window that it is a late packet rather than one of the next 2^32, or before the first number of all. */
+MUST_USE bool window_extend(const struct replay_window *, uint32_t low, uint64_t *sequence);
+
+struct esp_sa {
+    struct esp_config config; /* without keys */
+    struct cipher *out, *in;
+    struct iv_maker *iv_maker; /* CBC only */
+    uint64_t sequence_last; /* the highest that may be used */
+    uint64_t sequence_out; /* the last one used; the first packet has 1 */
+    uint64_t iv_counter; /* the last one used, for AEADs and iv_maker */
+    size_t iv_length, icv_length, align; /* octets */
+    bool aead;
+    struct replay_window window;
+    struct esp_counters counters;
+};
+
+/* The octets that are authenticated and not encrypted, RFC 4303 section 3.3.2 and RFC 4106 section 5: SPI and sequence
+ * number, with ESN's upper half between them (AEAD) or behind the text (encrypt-then-MAC). */
+struct esp_aad {
+    uint8_t octets[12];
+    uint8_t tail[4];
+};
+void esp_aad_set(
+    const struct esp_sa *, const uint8_t *packet, uint64_t sequence, struct esp_aad *, struct cipher_job *);
+
+/* Whether a packet that came out may come from `remote` and go to `local`. */
+bool esp_sa_allows_in(const struct esp_sa *, const struct flow *);
+
+/* The owner is the only writer, so that a load and a store are enough. */
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t n) {
+    if (n > 0)
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void store_u32(uint8_t *out, uint32_t value) {
+    out[0] = (uint8_t)(value >> 24);
+    out[1] = (uint8_t)(value >> 16);
+    out[2] = (uint8_t)(value >> 8);
+    out[3] = (uint8_t)value;
+}
+
+static inline void store_u64(uint8_t *out, uint64_t value) {
+    store_u32(out, (uint32_t)(value >> 32));
+    store_u32(out + 4, (uint32_t)value);
+}
+
+#endif

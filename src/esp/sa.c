@@ -1,0 +1,136 @@
+/* sa.c: an ESP SA's life, its sizes, and what is authenticated beside the text. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "esp/internal.h"
+
+#define ESP_ALIGN ((size_t)4) /* RFC 4303 section 2.4 */
+
+/* The IVs' own key comes from the encryption key: unpredictable for others, and no random octet is needed. */
+static bool set_iv_maker(struct esp_sa *sa, struct span key_out) {
+    static const char text[] = "iketcp ESP CBC IV";
+    const struct span label = span_of(text, sizeof text - 1);
+    uint8_t key[PRF_MAX];
+    if (!prf_compute(PRF_HMAC_SHA2_256, key_out, &label, 1, key))
+        return false;
+    sa->iv_maker = iv_maker_new(key);
+    wipe(key, sizeof key);
+    return sa->iv_maker != NULL;
+}
+
+static bool check(const struct esp_config *config, struct error *err) {
+    if (config->spi_in == 0 || config->spi_out == 0)
+        return fail(err, OURS, NOTIFY_NONE, "an ESP SPI is never zero");
+    if (config->replay_window != 0 &&
+        (config->replay_window < ESP_REPLAY_MIN || config->replay_window > ESP_REPLAY_MAX))
+        return fail(err, OURS, NOTIFY_NONE, "a replay window of %u packets; it is 0 or %u to %u",
+            (unsigned)config->replay_window, ESP_REPLAY_MIN, ESP_REPLAY_MAX);
+    if (config->local.count > SELECTORS_MAX || config->remote.count > SELECTORS_MAX)
+        return fail(err, OURS, NOTIFY_NONE, "more than %d traffic selectors", SELECTORS_MAX);
+    return true;
+}
+
+static void set_sizes(struct esp_sa *sa) {
+    struct cipher_suite suite = sa->config.suite;
+    sa->aead = cipher_is_aead(suite.encr);
+    sa->iv_length = cipher_iv_length(suite);
+    sa->icv_length = cipher_icv_length(suite);
+    sa->align = cipher_block(suite) > ESP_ALIGN ? cipher_block(suite) : ESP_ALIGN;
+    sa->window.size = sa->config.replay_window;
+    sa->sequence_last = sa->config.esn ? UINT64_MAX : UINT32_MAX;
+    if (sa->config.soft_packets == 0)
+        sa->config.soft_packets = sa->sequence_last / 8 * 7;
+}
+
+struct esp_sa *esp_sa_new(const struct esp_config *config, struct error *err) {
+    if (!check(config, err))
+        return NULL;
+    struct esp_sa *sa = calloc(1, sizeof *sa);
+    if (sa == NULL) {
+        fail(err, OURS, NOTIFY_NONE, "no memory for an ESP SA");
+        return NULL;
+    }
+    sa->config = *config;
+    sa->config.key_in = sa->config.key_out = sa->config.integ_in = sa->config.integ_out = span_of(NULL, 0);
+    sa->out = cipher_new(config->suite, true, config->key_out, config->integ_out, err);
+    sa->in = sa->out != NULL ? cipher_new(config->suite, false, config->key_in, config->integ_in, err) : NULL;
+    if (sa->in == NULL) {
+        esp_sa_free(sa);
+        return NULL;
+    }
+    set_sizes(sa);
+    if (sa->aead || set_iv_maker(sa, config->key_out))
+        return sa;
+    esp_sa_free(sa);
+    fail(err, OURS, NOTIFY_NONE, "libcrypto can't set up the IVs of an ESP SA");
+    return NULL;
+}
+
+void esp_sa_free(struct esp_sa *sa) {
+    if (sa == NULL)
+        return;
+    cipher_free(sa->out);
+    cipher_free(sa->in);
+    iv_maker_free(sa->iv_maker);
+    free(sa);
+}
+
+uint32_t esp_sa_spi_in(const struct esp_sa *sa) {
+    return sa->config.spi_in;
+}
+
+uint32_t esp_sa_spi_out(const struct esp_sa *sa) {
+    return sa->config.spi_out;
+}
+
+struct esp_counters *esp_sa_counters(struct esp_sa *sa) {
+    return &sa->counters;
+}
+
+const struct esp_config *esp_sa_config(const struct esp_sa *sa) {
+    return &sa->config;
+}
+
+bool esp_sa_wants_rekey(const struct esp_sa *sa) {
+    return sa->sequence_out >= sa->config.soft_packets || sa->sequence_out == sa->sequence_last;
+}
+
+size_t esp_seal_offset(const struct esp_sa *sa) {
+    return ESP_HEADER_LENGTH + sa->iv_length;
+}
+
+size_t esp_seal_trailer_max(const struct esp_sa *sa) {
+    return sa->align - 1 + 2 + sa->icv_length;
+}
+
+size_t esp_sealed_length(const struct esp_sa *sa, size_t inner) {
+    size_t text = (inner + 2 + sa->align - 1) / sa->align * sa->align;
+    return esp_seal_offset(sa) + text + sa->icv_length;
+}
+
+size_t esp_inner_max(const struct esp_sa *sa, size_t packet) {
+    size_t around = esp_seal_offset(sa) + sa->icv_length;
+    if (packet < around + sa->align)
+        return 0;
+    return (packet - around) / sa->align * sa->align - 2;
+}
+
+void esp_aad_set(
+    const struct esp_sa *sa, const uint8_t *packet, uint64_t sequence, struct esp_aad *aad, struct cipher_job *job) {
+    job->aad = packet;
+    job->aad_length = ESP_HEADER_LENGTH;
+    job->tail = NULL;
+    job->tail_length = 0;
+    if (!sa->config.esn)
+        return;
+    if (!sa->aead) {
+        store_u32(aad->tail, (uint32_t)(sequence >> 32));
+        job->tail = aad->tail;
+        job->tail_length = sizeof aad->tail;
+        return;
+    }
+    memcpy(aad->octets, packet, 4);
+    store_u64(aad->octets + 4, sequence);
+    job->aad = aad->octets;
+    job->aad_length = sizeof aad->octets;
+}
