@@ -22,7 +22,7 @@ struct worker;
 
 struct worker_options {
     uint8_t number;
-    int tun_fd; /* IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, non-blocking; taken over. -1: none yet */
+    int tun_fd; /* IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, non-blocking; taken over on success. -1: none yet */
     uint32_t tun_mtu;
     bool tun_offload; /* TUNSETOFFLOAD was taken: bursts come and may go back */
     uint32_t corrupt_tolerance;

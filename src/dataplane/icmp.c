@@ -1,0 +1,28 @@
+/* icmp.c: answers into the TUN about packets that can't go: no tunnel takes them, or they are too big for theirs. */
+#include "dataplane/internal.h"
+
+#include <string.h>
+
+#define ANSWER_MAX ((size_t)1280)
+
+static void answer(struct worker *worker, const uint8_t *packet, size_t length, uint32_t mtu) {
+    if (!allowance_take(&worker->icmp, dataplane_now()))
+        return;
+    struct virtio_net_hdr header = {0};
+    struct address anybody = {0};
+    uint8_t out[ANSWER_MAX];
+    size_t octets = inner_icmp_error(packet, length, &anybody, mtu, out, sizeof out);
+    struct iovec part[2] = {{.iov_base = &header, .iov_len = sizeof header}, {.iov_base = out, .iov_len = octets}};
+    if (octets > 0)
+        worker->joiner.emit(worker, part, 2);
+}
+
+void icmp_no_tunnel(struct worker *worker, const uint8_t *packet, size_t length) {
+    if (allowance_take(&worker->ondemand, dataplane_now()))
+        report_ondemand(worker, packet, length);
+    answer(worker, packet, length, 0);
+}
+
+void icmp_too_big(struct worker *worker, const uint8_t *packet, size_t length, size_t mtu) {
+    answer(worker, packet, length, (uint32_t)mtu);
+}

@@ -1,0 +1,171 @@
+/* internal.h: what the files of the worker share. All of it runs on the worker's own thread but worker_post, worker_take
+ * and the ends of a worker's life.
+ *
+ * Nothing of size is made per packet: buffers, jobs and frames live here and are used again for every burst. */
+#ifndef IKETCP_DATAPLANE_INTERNAL_H
+#define IKETCP_DATAPLANE_INTERNAL_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "dataplane/dataplane.h"
+#include "dataplane/offload.h"
+#include "dataplane/ring.h"
+#include "transport/transport.h"
+
+struct event;
+struct event_base;
+
+#define COMMAND_SLOTS 1024u
+#define REPORT_SLOTS 1024u
+#define REPORT_RESERVE 128u /* slots that only reports take which must not be lost: SAs given back, streams gone */
+#define REPORT_ROOM (sizeof(((struct traffic_reports *)0)->report) / sizeof(struct traffic_report))
+#define COMMANDS_PER_WAKE 64
+#define READS_PER_WAKE 32 /* of the TUN */
+#define OCTETS_PER_WAKE ((size_t)262144)
+#define WRITE_QUEUE_MAX ((size_t)262144) /* of ours, behind a full socket */
+#define NOTSENT_MAX 131072 /* octets in the kernel that wait for the congestion window */
+#define UDP_SOCKETS_MAX 64
+#define LINK_BUCKETS 1024
+#define RETRY_MS 2
+#define SEND_AT ((size_t)65536) /* so many octets of frames leave in one write */
+#define FRAMES_MAX (SEND_AT + 2 * (FRAME_MAX + 256))
+#define UDP_PAYLOAD_MAX ((size_t)65487) /* 65,535 less the largest headers of IPv4 and UDP, options included */
+
+/* So many a second, and at most a burst of as many at once. */
+struct allowance {
+    uint32_t per_second, left;
+    uint64_t filled; /* ms */
+};
+bool allowance_take(struct allowance *, uint64_t now);
+
+/* A stream of this worker's. */
+struct link {
+    LIST_ENTRY(link) next;
+    struct worker *worker;
+    struct carrier carrier;
+    struct stream *stream; /* NULL: gone, its report waits for room */
+    struct event *readable, *writable;
+    uint32_t strikes; /* see traffic_receive */
+    bool full; /* its socket takes no more: `writable` is on */
+    bool refused; /* its queue is full too: packets are dropped until it moves again */
+    bool waited; /* the TUN has stood still for it once already */
+    bool held; /* what it brought waits for room in the ring of reports; it is not read */
+    struct error error; /* why it is gone */
+};
+LIST_HEAD(link_list, link);
+
+struct udp_entry {
+    struct worker *worker;
+    struct udp_socket *socket;
+    struct event *readable;
+    struct address bound;
+    uint16_t port;
+};
+
+/* What left the TUN and is on its way to one carrier. */
+struct outbound {
+    struct traffic_route route; /* sa NULL: nothing is here */
+    struct link *link; /* NULL: UDP */
+    size_t field, offset; /* octets in front: of the frame's length, and of ESP header and IV */
+    struct esp_seal_job job[ESP_BATCH_MAX];
+    struct udp_datagram datagram[ESP_BATCH_MAX];
+    size_t jobs; /* not yet sealed */
+    size_t used; /* octets of frames, sealed or not */
+    size_t packets; /* in frames */
+    uint8_t read[TUN_READ_MAX];
+    uint8_t frames[FRAMES_MAX];
+};
+
+struct worker {
+    struct worker_options options;
+    pthread_t thread;
+    atomic_bool stop;
+    struct ring commands, reports;
+    struct event_base *base;
+    struct event *on_command, *on_retry;
+    struct worker_command command; /* taken, and waiting for room for its reports */
+    bool command_waits;
+    struct traffic *traffic;
+    struct traffic_reports traffic_reports;
+    struct link_list bucket[LINK_BUCKETS], gone;
+    struct udp_entry udp[UDP_SOCKETS_MAX];
+    size_t udps;
+    bool udp_held;
+
+    int tun; /* -1: none */
+    struct event *tun_readable, *tun_again;
+    bool tun_paused;
+    struct joiner joiner;
+    struct outbound out;
+    struct traffic_frame frame[ESP_BATCH_MAX];
+    struct span payload[ESP_BATCH_MAX];
+
+    uint32_t sender; /* the stream that sent last, 0: UDP */
+    uint64_t sender_at, other_at; /* ms: when it did, and when the one before it did last */
+    struct allowance icmp, ondemand;
+    struct worker_counters counters;
+};
+
+static inline void counter_add(
+    _Atomic uint64_t *counter, uint64_t more) { /* one writer: no locked instruction needed */
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + more, memory_order_relaxed);
+}
+
+/* ---- worker.c ---- */
+void worker_retry_soon(struct worker *); /* something waits for room in the ring of reports */
+
+/* ---- commands.c ---- */
+void commands_run(struct worker *);
+void command_discard(const struct worker_command *); /* frees what it owns */
+
+/* ---- reports.c ---- */
+/* Room for all that one call into `traffic` can report, and for `ike` IKE messages. */
+bool reports_have_room(struct worker *, size_t ike);
+bool report_ike(struct worker *, const struct carrier *, struct span message); /* false: dropped */
+void report_gone(struct worker *, struct link *); /* takes the link, whose stream is closed */
+void report_udp_error(struct worker *, const struct address *remote, const struct error *);
+void report_ondemand(struct worker *, const uint8_t *packet, size_t length);
+/* Sends up what the last call into `traffic` reported, and empties the list. *corrupt (may be NULL) gets the error of
+ * TRAFFIC_CORRUPT. */
+void report_traffic(struct worker *, struct error *corrupt);
+void report_discard(const struct worker_report *); /* frees what it owns */
+
+/* ---- links.c ---- */
+struct link *link_find(struct worker *, uint32_t stream);
+void link_add(struct worker *, const struct worker_command *);
+void link_close(struct link *); /* without a report */
+void link_lost(struct link *, enum stream_result, const struct error *); /* closes and reports */
+void link_after_write(struct link *); /* waits for writability if something stayed behind */
+void links_retry(struct worker *); /* held ones go on, gone ones are reported */
+void links_free(struct worker *);
+
+/* ---- inbound.c ---- */
+/* What came over one carrier, in order, worker->frame[0..count). False: the carrier is corrupt, *err says why. */
+bool inbound_frames(
+    struct worker *, const struct carrier *, bool marker, uint32_t *strikes, size_t count, struct error *err);
+/* Works off what is read and not yet done with; false: the link is gone or held. */
+bool inbound_link(struct link *);
+void inbound_readable(int fd, short what, void *link);
+
+/* ---- udp.c ---- */
+void udp_add(struct worker *, int fd, uint16_t port);
+void udp_clear(struct worker *);
+void udp_retry(struct worker *);
+void udp_send_ike(struct worker *, const struct carrier *, struct span message);
+size_t udp_send_packets(struct worker *, const struct udp_datagram *, size_t count); /* all over one carrier */
+
+/* ---- tun.c ---- */
+void tun_set(struct worker *, int fd, uint32_t mtu, bool offload); /* replaces it; -1: none */
+void tun_pause(struct worker *, uint64_t most_ms); /* 0: until tun_resume */
+void tun_resume(struct worker *);
+
+/* ---- outbound.c ---- */
+void outbound_readable(int fd, short what, void *worker);
+
+/* ---- icmp.c ---- */
+void icmp_no_tunnel(struct worker *, const uint8_t *packet, size_t length);
+void icmp_too_big(struct worker *, const uint8_t *packet, size_t length, size_t mtu);
+
+#endif

@@ -1,0 +1,151 @@
+/* links.c: the streams of a worker, by number: how they come, wait for writability, and go. */
+#include "dataplane/internal.h"
+
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct link_list *bucket_of(struct worker *worker, uint32_t stream) {
+    return &worker->bucket[stream % LINK_BUCKETS];
+}
+
+struct link *link_find(struct worker *worker, uint32_t stream) {
+    struct link *link;
+    LIST_FOREACH(link, bucket_of(worker, stream), next) {
+        if (link->carrier.stream == stream)
+            return link;
+    }
+    return NULL;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context) {
+    (void)fd;
+    (void)what;
+    struct link *link = context;
+    struct error error = {0};
+    enum stream_result result = stream_flush(link->stream, &error);
+    if (result == STREAM_OK || result == STREAM_AGAIN)
+        link_after_write(link);
+    else
+        link_lost(link, result, &error);
+}
+
+void link_after_write(struct link *link) {
+    bool full = stream_wants_write(link->stream);
+    if (full == link->full)
+        return;
+    link->full = full;
+    if (full) {
+        event_add(link->writable, NULL);
+        return;
+    }
+    link->refused = link->waited = false;
+    event_del(link->writable);
+    tun_resume(link->worker);
+}
+
+/* Takes it out of the loop and closes it; the struct stays. */
+static void end(struct link *link) {
+    if (link->readable != NULL)
+        event_free(link->readable);
+    if (link->writable != NULL)
+        event_free(link->writable);
+    link->readable = link->writable = NULL;
+    if (link->stream != NULL)
+        stream_free(link->stream);
+    link->stream = NULL;
+    LIST_REMOVE(link, next);
+    tun_resume(link->worker);
+}
+
+void link_close(struct link *link) {
+    end(link);
+    free(link);
+}
+
+void link_lost(struct link *link, enum stream_result result, const struct error *error) {
+    end(link);
+    link->error = *error;
+    if (result == STREAM_CLOSED)
+        link->error.origin = ORIGIN_NONE;
+    else if (link->error.origin == ORIGIN_NONE)
+        fail(&link->error, PEER, 0, "the stream is corrupt");
+    report_gone(link->worker, link);
+}
+
+static bool watch(struct link *link, int fd) {
+    struct event_base *base = link->worker->base;
+    link->readable = event_new(base, fd, EV_READ | EV_PERSIST, inbound_readable, link);
+    link->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, link);
+    return link->readable != NULL && link->writable != NULL && event_add(link->readable, NULL) == 0;
+}
+
+void link_add(struct worker *worker, const struct worker_command *command) {
+    struct link *link = calloc(1, sizeof *link);
+    if (link == NULL) {
+        close(command->fd);
+        return; /* nothing to report with; the peer's liveness will find out */
+    }
+    link->worker = worker;
+    link->carrier = command->carrier;
+    LIST_INSERT_HEAD(bucket_of(worker, link->carrier.stream), link, next);
+    int most = NOTSENT_MAX, fd = command->fd;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    struct stream_options options = {.originator = command->originator,
+        .transport = command->carrier.transport,
+        .octets = span_of(command->octets, command->length),
+        .write_queue_max = WRITE_QUEUE_MAX};
+    struct error error = {0};
+    link->stream = stream_new(fd, &options, &error);
+    if (link->stream == NULL) {
+        link_lost(link, STREAM_FAILED, &error);
+        return;
+    }
+    if (!watch(link, fd)) {
+        fail(&error, OURS, 0, "memory is short: the stream is closed");
+        link_lost(link, STREAM_FAILED, &error);
+        return;
+    }
+    if (command->length > 0) /* they are here already: no readability tells of them */
+        event_active(link->readable, EV_READ, 0);
+}
+
+static void go_on(struct link *link) {
+    if (!reports_have_room(link->worker, ESP_BATCH_MAX)) {
+        worker_retry_soon(link->worker);
+        return;
+    }
+    link->held = false;
+    if (inbound_link(link))
+        event_add(link->readable, NULL);
+}
+
+void links_retry(struct worker *worker) {
+    struct link_list gone = worker->gone; /* those that find no room again go back */
+    LIST_INIT(&worker->gone);
+    struct link *link = LIST_FIRST(&gone), *following;
+    for (; link != NULL; link = following) {
+        following = LIST_NEXT(link, next);
+        report_gone(worker, link);
+    }
+    for (size_t i = 0; i < LINK_BUCKETS; i++)
+        for (link = LIST_FIRST(&worker->bucket[i]); link != NULL; link = following) {
+            following = LIST_NEXT(link, next);
+            if (link->held)
+                go_on(link);
+        }
+}
+
+void links_free(struct worker *worker) {
+    struct link *link;
+    while ((link = LIST_FIRST(&worker->gone)) != NULL) {
+        LIST_REMOVE(link, next);
+        free(link);
+    }
+    for (size_t i = 0; i < LINK_BUCKETS; i++)
+        while ((link = LIST_FIRST(&worker->bucket[i])) != NULL)
+            link_close(link);
+}
