@@ -1,0 +1,580 @@
+/* Real routes, rules, addresses and devices, in a network namespace that ends with this process. Needs root and `ip`. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#undef fail /* base/ has one of its own */
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/host.h"
+
+/* cmocka's fail_msg, whose inside base/'s `fail` hides */
+#define stop_test(...) \
+    do { \
+        print_error("ERROR: " __VA_ARGS__); \
+        print_error("\n"); \
+        _fail(__FILE__, __LINE__); \
+    } while (0)
+#define MARK UINT32_C(0x494b4554)
+#define EVERYTHING \
+    "ip -o addr show; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip -o link show"
+
+static char state[128], other_state[128];
+
+/* ---- the ground that tests stand on ---- */
+
+static char *output_of(const char *command) {
+    static char text[8][65536];
+    static unsigned turn;
+    char *out = text[turn++ % 8];
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t length = fread(out, 1, sizeof text[0] - 1, pipe);
+    out[length] = 0;
+    pclose(pipe);
+    return out;
+}
+
+static void run(const char *command) {
+    if (system(command) != 0)
+        stop_test("%s failed", command);
+}
+
+static struct address address(const char *text) {
+    struct address a;
+    struct error err;
+    assert_true(address_parse(text, &a, &err));
+    return a;
+}
+
+static struct prefix prefix(const char *text) {
+    struct prefix p;
+    struct error err;
+    assert_true(prefix_parse(text, &p, &err));
+    return p;
+}
+
+static struct host *host(void) {
+    struct error err = {0};
+    struct host *h = host_open(state, MARK, &err);
+    if (h == NULL)
+        stop_test("%s", err.text);
+    return h;
+}
+
+static int tun(struct host *h) {
+    struct error err = {0};
+    char name[16];
+    bool offload;
+    int fd;
+    if (!host_tun_open(h, "iketcp0", 1400, &fd, name, &offload, &err))
+        stop_test("%s", err.text);
+    assert_string_equal(name, "iketcp0");
+    assert_true(offload);
+    return fd;
+}
+
+static struct host_route_set set_of(uint32_t owner, const char *first, const char *second) {
+    struct host_route_set set = {.owner = owner, .outer_remote = address("198.51.100.9")};
+    set.remote[set.remotes++] = prefix(first);
+    if (second != NULL)
+        set.remote[set.remotes++] = prefix(second);
+    return set;
+}
+
+static void must_set(struct host *h, const struct host_route_set *set) {
+    struct error err = {0};
+    if (!host_routes_set(h, set, &err))
+        stop_test("%s", err.text);
+}
+
+static void expect_device(const char *question, const char *device) {
+    char command[256], wanted[64];
+    snprintf(command, sizeof command, "ip route get %s 2>&1", question);
+    snprintf(wanted, sizeof wanted, "dev %s ", device);
+    const char *said = output_of(command);
+    if (strstr(said, wanted) == NULL)
+        stop_test("%s: not through %s: %s", question, device, said);
+}
+
+/* A LAN 192.0.2.0/24 and 2001:db8:1::/64 on host-lan, the default gateway on it. */
+static int setup_namespace(void **context) {
+    (void)context;
+    if (geteuid() != 0)
+        return 0;
+    if (unshare(CLONE_NEWNET) != 0)
+        return -1;
+    run("ip link set lo up && ip link add host-lan type veth peer name host-out && ip link set host-lan up && "
+        "ip link set host-out up && ip addr add 192.0.2.5/24 dev host-lan && ip route add default via 192.0.2.1 && "
+        "ip -6 addr add 2001:db8:1::5/64 dev host-lan nodad && ip -6 route add default via 2001:db8:1::1");
+    sleep(2); /* link-local addresses become final */
+    snprintf(state, sizeof state, "/tmp/host-test-%d.state", (int)getpid());
+    snprintf(other_state, sizeof other_state, "/tmp/host-test-%d.other", (int)getpid());
+    return 0;
+}
+
+#define NEEDS_ROOT \
+    if (geteuid() != 0) \
+    skip()
+
+/* ---- routes ---- */
+
+static void a_set_that_is_dropped_leaves_exactly_nothing(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    const char *before = output_of(EVERYTHING);
+    struct host_route_set set = set_of(7, "10.2.0.0/16", "2001:db8:77::/48");
+    set.source = address("10.1.0.77");
+    set.source6 = address("2001:db8:66::1");
+    set.mtu = 1390;
+    set.advmss4 = 1350;
+    set.advmss6 = 1330;
+    must_set(h, &set);
+    assert_non_null(strstr(output_of("ip route show table all"), "src 10.1.0.77 mtu 1390 advmss 1350"));
+    assert_non_null(strstr(output_of("ip -6 route show table all"), "src 2001:db8:66::1"));
+    assert_non_null(strstr(output_of("ip addr show dev iketcp0"), "inet 10.1.0.77/32"));
+    assert_non_null(strstr(output_of("ip addr show dev iketcp0"), "inet6 2001:db8:66::1/128"));
+    expect_device("10.2.3.4", "iketcp0");
+    expect_device("2001:db8:77::1", "iketcp0");
+    host_routes_drop(h, 7);
+    assert_string_equal(output_of(EVERYTHING), before);
+    host_close(h);
+    close(fd);
+}
+
+static void closing_leaves_exactly_nothing_even_while_the_device_is_open(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    const char *before = output_of(EVERYTHING);
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set set = set_of(1, "0.0.0.0/0", "::/0");
+    must_set(h, &set);
+    assert_int_equal(access(state, F_OK), 0);
+    host_close(h);
+    assert_string_equal(output_of(EVERYTHING), before);
+    assert_int_equal(access(state, F_OK), -1);
+    close(fd);
+}
+
+static void the_device_ends_with_its_descriptor(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    assert_non_null(strstr(output_of("ip -o link show dev iketcp0"), "mtu 1400"));
+    assert_null(strstr(output_of("ip addr show dev iketcp0"), "fe80"));
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    close(fd);
+    assert_string_equal(output_of("ip -o link show dev iketcp0 2>/dev/null"), "");
+    host_close(h);
+}
+
+static void a_name_that_is_taken_gives_another(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    struct error err = {0};
+    char name[16];
+    bool offload;
+    int first = tun(h), second;
+    assert_true(host_tun_open(h, "iketcp0", 1400, &second, name, &offload, &err));
+    assert_string_equal(name, "iketcp1");
+    close(first);
+    close(second);
+    host_close(h);
+}
+
+static void a_set_that_is_replaced_has_what_the_new_one_says(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set first = set_of(1, "10.2.0.0/16", "10.3.0.0/16"),
+                          second = set_of(1, "10.3.0.0/16", "10.4.0.0/16");
+    first.mtu = 1300;
+    first.source = address("10.9.0.1");
+    second.mtu = 1200;
+    second.source = address("10.9.0.2");
+    must_set(h, &second);
+    const char *wanted = output_of(EVERYTHING);
+    host_routes_drop(h, 1);
+    must_set(h, &first);
+    must_set(h, &second);
+    assert_string_equal(output_of(EVERYTHING), wanted);
+    host_close(h);
+    close(fd);
+}
+
+static void two_peers_with_one_prefix_share_its_route(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    const char *before = output_of(EVERYTHING);
+    struct host_route_set one = set_of(1, "10.2.0.0/16", NULL), two = set_of(2, "10.2.0.0/16", NULL);
+    one.mtu = 1300;
+    two.mtu = 1200;
+    must_set(h, &one);
+    must_set(h, &two);
+    host_routes_drop(h, 2);
+    assert_non_null(strstr(output_of("ip route get 10.2.0.1"), "iketcp0"));
+    assert_non_null(strstr(output_of("ip route show table all"), "mtu 1300"));
+    host_routes_drop(h, 1);
+    assert_string_equal(output_of(EVERYTHING), before);
+    host_close(h);
+    close(fd);
+}
+
+static void what_cannot_be_set_leaves_nothing_and_says_why(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    struct error err = {0};
+    struct host_route_set set = set_of(1, "10.2.0.0/16", "127.0.0.0/8");
+    assert_false(host_routes_set(h, &set, &err));
+    assert_non_null(strstr(err.text, "no TUN device"));
+    int fd = tun(h);
+    const char *before = output_of(EVERYTHING);
+    assert_false(host_routes_set(h, &set, &err));
+    assert_non_null(strstr(err.text, "127.0.0.0/8 is loopback"));
+    set = set_of(1, "10.2.0.0/16", "ff02::/16");
+    assert_false(host_routes_set(h, &set, &err));
+    /* The kernel refuses a source that no device has; here one that it won't put on a device. */
+    set = set_of(1, "10.2.0.0/16", NULL);
+    set.source = address("224.0.0.1");
+    assert_false(host_routes_set(h, &set, &err));
+    assert_string_equal(output_of(EVERYTHING), before);
+    host_close(h);
+    close(fd);
+}
+
+static void the_whole_internet_swallows_neither_marked_sockets_nor_the_lan(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set set = set_of(1, "0.0.0.0/0", "::/0");
+    must_set(h, &set);
+    expect_device("203.0.113.1", "iketcp0");
+    expect_device("198.51.100.9", "iketcp0");
+    expect_device("198.51.100.9 mark 0x494b4554", "host-lan");
+    expect_device("192.0.2.99", "host-lan");
+    expect_device("2001:db8:9::1", "iketcp0");
+    expect_device("2001:db8:9::1 mark 0x494b4554", "host-lan");
+    expect_device("2001:db8:1::99", "host-lan");
+    struct address local = address("0.0.0.0"), source;
+    struct error err = {0};
+    int outer;
+    assert_true(host_socket(h, HOST_UDP, &local, &outer, &err));
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(4500)}, from = {0};
+    socklen_t length = sizeof from;
+    inet_pton(AF_INET, "198.51.100.9", &to.sin_addr);
+    assert_int_equal(connect(outer, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(getsockname(outer, (struct sockaddr *)&from, &length), 0);
+    assert_int_equal(from.sin_addr.s_addr, inet_addr("192.0.2.5"));
+    assert_true(host_source_for(h, &set.outer_remote, &source, &err));
+    assert_memory_equal(source.octets, address("192.0.2.5").octets, 4);
+    close(outer);
+    host_close(h);
+    close(fd);
+}
+
+static void a_selector_that_covers_the_peer_itself_leaves_the_outer_connection_alone(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set set = set_of(1, "198.51.100.9/32", NULL);
+    must_set(h, &set);
+    expect_device("198.51.100.9", "iketcp0");
+    expect_device("198.51.100.9 mark 0x494b4554", "host-lan");
+    host_close(h);
+    close(fd);
+}
+
+static void a_connected_network_inside_a_wide_selector_stays_reachable(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    const char *before = output_of(EVERYTHING);
+    struct host_route_set set = set_of(1, "192.0.0.0/16", NULL), exact = set_of(2, "192.0.2.0/24", NULL);
+    must_set(h, &set);
+    expect_device("192.0.3.1", "iketcp0");
+    expect_device("192.0.2.99", "host-lan");
+    must_set(h, &exact); /* asked for by name, it is routed */
+    expect_device("192.0.2.99", "iketcp0");
+    host_routes_drop(h, 2);
+    expect_device("192.0.2.99", "host-lan");
+    host_routes_drop(h, 1);
+    assert_string_equal(output_of(EVERYTHING), before);
+    host_close(h);
+    close(fd);
+}
+
+static void a_strict_filter_that_would_drop_the_peer_is_said(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set whole = set_of(1, "0.0.0.0/0", NULL), narrow = set_of(1, "10.2.0.0/16", NULL);
+    must_set(h, &whole);
+    assert_string_equal(host_warning(h), "");
+    run("echo 1 > /proc/sys/net/ipv4/conf/host-lan/rp_filter");
+    must_set(h, &whole);
+    assert_non_null(strstr(host_warning(h), "net.ipv4.conf.host-lan.rp_filter=2"));
+    must_set(h, &narrow);
+    assert_string_equal(host_warning(h), "");
+    run("echo 0 > /proc/sys/net/ipv4/conf/host-lan/rp_filter");
+    host_close(h);
+    close(fd);
+}
+
+static void a_source_is_found_among_the_local_prefixes(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set set = set_of(1, "10.2.0.0/16", "2001:db8:77::/48");
+    set.local[set.locals++] = prefix("192.0.2.0/25");
+    set.local[set.locals++] = prefix("2001:db8:1::/64");
+    must_set(h, &set);
+    assert_non_null(strstr(output_of("ip route get 10.2.0.1"), "src 192.0.2.5"));
+    assert_non_null(strstr(output_of("ip route get 2001:db8:77::1"), "src 2001:db8:1::5"));
+    assert_null(strstr(output_of("ip addr show dev iketcp0"), "inet"));
+    host_close(h);
+    close(fd);
+}
+
+static void an_address_that_the_host_has_stays_where_it_is(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    const char *before = output_of(EVERYTHING);
+    struct host_route_set set = set_of(1, "10.2.0.0/16", NULL);
+    set.source = address("192.0.2.5");
+    must_set(h, &set);
+    assert_null(strstr(output_of("ip addr show dev iketcp0"), "inet"));
+    assert_non_null(strstr(output_of("ip route get 10.2.0.1"), "src 192.0.2.5"));
+    host_routes_drop(h, 1);
+    assert_string_equal(output_of(EVERYTHING), before);
+    host_close(h);
+    close(fd);
+}
+
+/* ---- being killed, and living together ---- */
+
+static pid_t run_that_is_killed(void) {
+    int ends[2];
+    char octet;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct host *h = host();
+        (void)tun(h);
+        struct host_route_set set = set_of(1, "0.0.0.0/0", "10.2.0.0/16"), wide = set_of(2, "192.0.0.0/16", "::/0");
+        set.source = address("10.1.0.77");
+        must_set(h, &set);
+        must_set(h, &wide);
+        if (write(ends[1], "1", 1) == 1)
+            pause();
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &octet, 1), 1);
+    close(ends[0]);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return child;
+}
+
+static void what_a_killed_run_left_is_gone_after_the_next_open(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    const char *before = output_of(EVERYTHING);
+    run_that_is_killed();
+    assert_string_not_equal(output_of(EVERYTHING), before);
+    assert_int_equal(access(state, F_OK), 0);
+    struct host *h = host();
+    assert_string_equal(output_of(EVERYTHING), before);
+    assert_int_equal(access(state, F_OK), -1);
+    host_close(h);
+    assert_string_equal(output_of(EVERYTHING), before);
+}
+
+static void two_instances_share_a_host_and_leave_each_other_alone(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct error err = {0};
+    char name[16];
+    bool offload;
+    struct host *one = host(), *two = host_open(other_state, MARK, &err);
+    assert_non_null(two);
+    int first = tun(one), second;
+    struct host_route_set whole = set_of(1, "0.0.0.0/0", NULL), part = set_of(1, "10.2.0.0/16", "::/0");
+    must_set(one, &whole);
+    const char *alone = output_of(EVERYTHING);
+    assert_true(host_tun_open(two, "iketcp0", 1400, &second, name, &offload, &err));
+    must_set(two, &part);
+    expect_device("10.2.0.1", "iketcp1"); /* a selector of one beats the whole of the other */
+    expect_device("10.3.0.1", "iketcp0");
+    host_close(two);
+    assert_string_equal(output_of(EVERYTHING), alone);
+    close(second);
+    host_close(one);
+    close(first);
+}
+
+static void nonsense_in_the_clean_up_file_harms_nobody(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    static const char *const texts[] = {"", "nonsense\n", "iketcp clean-up 1\nmark 1\ntables 254 255\n",
+        "iketcp clean-up 1\nmark 1\ntables 254", "iketcp clean-up 1\nmark 99999999999999999999\ntables 0 1\n"};
+    const char *before = output_of(EVERYTHING);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        FILE *file = fopen(state, "w");
+        assert_non_null(file);
+        fputs(texts[i], file);
+        fclose(file);
+        host_close(host());
+        assert_string_equal(output_of(EVERYTHING), before);
+    }
+}
+
+/* ---- sockets and questions ---- */
+
+static int option_of(int fd, int level, int option) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &length), 0);
+    return value;
+}
+
+static void sockets_are_marked_and_do_not_block(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    struct error err = {0};
+    const char *const locals[] = {"0.0.0.0", "::", "192.0.2.5"};
+    for (int kind = HOST_UDP; kind <= HOST_TCP; kind++)
+        for (size_t i = 0; i < 3; i++) {
+            struct address local = address(locals[i]);
+            int fd;
+            local.port = kind == HOST_TCP ? 0 : 4500;
+            if (!host_socket(h, (enum host_socket_kind)kind, &local, &fd, &err))
+                stop_test("%s", err.text);
+            assert_int_equal(option_of(fd, SOL_SOCKET, SO_MARK), (int)MARK);
+            assert_int_equal(option_of(fd, SOL_SOCKET, SO_ACCEPTCONN), kind == HOST_TCP_LISTEN);
+            assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+            assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+            if (kind == HOST_UDP) {
+                assert_true(option_of(fd, SOL_SOCKET, SO_RCVBUF) >= 4 << 20);
+                if (local.family == 4)
+                    assert_int_equal(option_of(fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_DONT);
+            }
+            if (local.family == 6)
+                assert_int_equal(option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+            close(fd);
+        }
+    host_close(h);
+}
+
+static void a_port_that_is_taken_is_said(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    struct error err = {0};
+    struct address local = address("0.0.0.0");
+    int first, second;
+    local.port = 4500;
+    for (int kind = HOST_UDP; kind <= HOST_TCP_LISTEN; kind++) {
+        assert_true(host_socket(h, (enum host_socket_kind)kind, &local, &first, &err));
+        assert_false(host_socket(h, (enum host_socket_kind)kind, &local, &second, &err));
+        assert_int_equal(second, -1);
+        assert_non_null(strstr(err.text, "0.0.0.0:4500: Address already in use"));
+        close(first);
+    }
+    host_close(h);
+}
+
+static void the_host_knows_its_addresses_and_its_default_route(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    struct error err = {0};
+    struct address local, hop, a = address("192.0.2.5"), b = address("192.0.2.6"), c = address("2001:db8:1::5");
+    assert_true(host_has_address(h, &a));
+    assert_false(host_has_address(h, &b));
+    assert_true(host_has_address(h, &c));
+    assert_true(host_default_route(h, 4, &local, &hop, &err));
+    assert_memory_equal(local.octets, a.octets, 4);
+    assert_memory_equal(hop.octets, address("192.0.2.1").octets, 4);
+    assert_true(host_default_route(h, 6, &local, &hop, &err));
+    assert_memory_equal(local.octets, c.octets, 16);
+    struct prefix inside[] = {prefix("10.0.0.0/8"), prefix("192.0.2.0/30"), prefix("192.0.2.4/30")};
+    assert_true(host_address_inside(h, inside, 3, &local));
+    assert_memory_equal(local.octets, a.octets, 4);
+    assert_false(host_address_inside(h, inside, 2, &local));
+    host_close(h);
+}
+
+static void the_networks_name_changes_with_the_network_and_not_with_tunnels(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    uint64_t here = host_network(h);
+    struct host_route_set set = set_of(1, "0.0.0.0/0", "10.2.0.0/16");
+    set.source = address("10.1.0.77");
+    assert_true(here != 0);
+    must_set(h, &set);
+    assert_true(host_network(h) == here);
+    run("ip route replace default via 192.0.2.2");
+    assert_true(host_network(h) != here);
+    run("ip route replace default via 192.0.2.1");
+    assert_true(host_network(h) == here);
+    host_close(h);
+    close(fd);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_set_that_is_dropped_leaves_exactly_nothing),
+        cmocka_unit_test(closing_leaves_exactly_nothing_even_while_the_device_is_open),
+        cmocka_unit_test(the_device_ends_with_its_descriptor),
+        cmocka_unit_test(a_name_that_is_taken_gives_another),
+        cmocka_unit_test(a_set_that_is_replaced_has_what_the_new_one_says),
+        cmocka_unit_test(two_peers_with_one_prefix_share_its_route),
+        cmocka_unit_test(what_cannot_be_set_leaves_nothing_and_says_why),
+        cmocka_unit_test(the_whole_internet_swallows_neither_marked_sockets_nor_the_lan),
+        cmocka_unit_test(a_selector_that_covers_the_peer_itself_leaves_the_outer_connection_alone),
+        cmocka_unit_test(a_connected_network_inside_a_wide_selector_stays_reachable),
+        cmocka_unit_test(a_strict_filter_that_would_drop_the_peer_is_said),
+        cmocka_unit_test(a_source_is_found_among_the_local_prefixes),
+        cmocka_unit_test(an_address_that_the_host_has_stays_where_it_is),
+        cmocka_unit_test(what_a_killed_run_left_is_gone_after_the_next_open),
+        cmocka_unit_test(two_instances_share_a_host_and_leave_each_other_alone),
+        cmocka_unit_test(nonsense_in_the_clean_up_file_harms_nobody),
+        cmocka_unit_test(sockets_are_marked_and_do_not_block),
+        cmocka_unit_test(a_port_that_is_taken_is_said),
+        cmocka_unit_test(the_host_knows_its_addresses_and_its_default_route),
+        cmocka_unit_test(the_networks_name_changes_with_the_network_and_not_with_tunnels),
+    };
+    return cmocka_run_group_tests(tests, setup_namespace, NULL);
+}
