@@ -76,10 +76,12 @@ enum stream_result { STREAM_OK, STREAM_AGAIN, STREAM_CLOSED, STREAM_CORRUPT, STR
 enum stream_result stream_read(struct stream *, struct error *);
 /* The next payloads of what was read, in place, valid until the next stream_read: at most `max`; *count 0: read again. */
 enum stream_result stream_payloads(struct stream *, struct span *payload, size_t max, size_t *count, struct error *);
-/* Queues one IKE message, marker and length in front, ahead of ESP that waits at a frame's border; then flushes. */
+/* Queues one IKE message, marker and length in front, ahead of ESP that waits at a frame's border; then flushes.
+ * STREAM_AGAIN and *err: it is dropped, since it is longer than a frame takes (S7) or the peer reads nothing. */
 enum stream_result stream_send_ike(struct stream *, struct span message, struct error *);
 /* Writes frames that are complete (length fields included) in one writev; what the socket does not take is kept.
- * STREAM_AGAIN: nothing was taken, the queue is full (drop them). */
+ * STREAM_AGAIN: nothing was taken, the queue is full (drop them). While octets wait, frames are only queued: call
+ * stream_flush when the socket is writable. TCP_NOTSENT_LOWAT bounds what the socket takes ahead of the network. */
 enum stream_result stream_write_frames(struct stream *, const uint8_t *frames, size_t length, struct error *);
 enum stream_result stream_flush(struct stream *, struct error *); /* on writability */
 bool stream_wants_write(const struct stream *);
@@ -87,22 +89,27 @@ size_t stream_queued(const struct stream *); /* octets: ours and, by SIOCOUTQNSD
 
 /* ---- UDP (worker) ---- */
 #define UDP_BATCH_MAX 64
+#define UDP_RECEIVE_MAX 1024 /* datagrams that one udp_receive may return: UDP_GRO packs up to 64 into one */
 #define UDP_DATAGRAM_MAX ((size_t)65535)
 struct udp_datagram {
     uint8_t *octets;
     size_t length;
     struct address local, remote; /* local address by PKTINFO, port of the socket */
 };
-/* Non-blocking; one recvmmsg; returns how many came (0: none), -1 and *err. Memory of the datagrams is `udp`'s. With
- * UDP_GRO one datagram may have been several: they are already apart. */
+/* Non-blocking; one recvmmsg; returns how many came (0: none; at most UDP_RECEIVE_MAX), -1 and *err. Memory of the
+ * datagrams is `udp`'s, valid until the next udp_receive. With UDP_GRO one datagram may have been several: they are
+ * already apart. */
 struct udp_socket;
 struct udp_socket *udp_socket_new(int fd, uint16_t port, struct error *); /* takes over fd (bound; v4 or v6) */
 void udp_socket_free(struct udp_socket *);
 int udp_socket_fd(const struct udp_socket *);
 int udp_receive(struct udp_socket *, struct udp_datagram **, struct error *);
-/* One sendmmsg (with UDP_SEGMENT where equal lengths allow). Local addresses that are set go into PKTINFO. */
+/* One sendmmsg per UDP_BATCH_MAX (with UDP_SEGMENT where neighbours' lengths allow). Local addresses that are set go into
+ * PKTINFO. Returns how many the socket took; the others are lost, as UDP loses. -1 and *err: none, for a reason that is
+ * not a full socket. */
 int udp_send(struct udp_socket *, const struct udp_datagram *, size_t count, struct error *);
-/* An ICMP error that was queued for this socket (IP_RECVERR): true once per error. */
+/* An ICMP error that was queued for this socket (IP_RECVERR): true once per error. Take them all whenever the socket is
+ * readable: a queue that is not empty keeps it so. `remote`: where our datagram was going. */
 bool udp_take_error(struct udp_socket *, struct address *remote, struct error *);
 
 #endif

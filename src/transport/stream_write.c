@@ -1,0 +1,156 @@
+/* stream_write.c: writing a stream. One sendmsg takes the prefix, what waits and what is new; IKE goes ahead of ESP, but
+ * never into the middle of a frame. Octets are copied only when the socket is full. */
+#include "transport/stream_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#define PIECES 6
+
+struct pieces {
+    struct iovec piece[PIECES];
+    size_t count, length;
+};
+
+static void add(struct pieces *p, const void *octets, size_t length) {
+    if (length == 0)
+        return;
+    p->piece[p->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)octets, .iov_len = length};
+    p->length += length;
+}
+
+static void add_prefix(struct pieces *p, const struct stream *s) {
+    add(p, STREAM_PREFIX + STREAM_PREFIX_LENGTH - s->prefix_left, s->prefix_left);
+}
+
+/* MSG_NOSIGNAL is why it is not writev. */
+static enum stream_result send_pieces(const struct stream *s, struct pieces *p, size_t *sent, struct error *err) {
+    struct msghdr message = {.msg_iov = p->piece, .msg_iovlen = p->count};
+    ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    *sent = n > 0 ? (size_t)n : 0;
+    if (n >= 0 || errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+        return STREAM_OK;
+    fail(err, PEER, 0, "the connection broke: %s", strerror(errno));
+    return STREAM_FAILED;
+}
+
+/* Counts off the prefix; returns what is left of `sent`. */
+static size_t prefix_sent(struct stream *s, size_t sent) {
+    size_t part = sent < s->prefix_left ? sent : s->prefix_left;
+    s->prefix_left -= part;
+    return sent - part;
+}
+
+static bool idle(const struct stream *s) {
+    return s->ike.length == 0 && s->esp.length == 0;
+}
+
+bool stream_wants_write(const struct stream *s) {
+    return !idle(s);
+}
+
+/* Takes `sent` octets off the queues, in the order in which they were offered. */
+static void queues_sent(struct stream *s, size_t sent) {
+    size_t part = sent < s->esp_begun ? sent : s->esp_begun;
+    stream_queue_take(&s->esp, part);
+    s->esp_begun -= part;
+    sent -= part;
+    part = sent < s->ike.length ? sent : s->ike.length;
+    stream_queue_take(&s->ike, part);
+    sent -= part;
+    if (sent == 0)
+        return;
+    s->esp_begun = frame_cut_at(stream_queue_front(&s->esp), s->esp.length, sent).missing;
+    stream_queue_take(&s->esp, sent);
+}
+
+enum stream_result stream_flush(struct stream *s, struct error *err) {
+    if (idle(s))
+        return STREAM_OK;
+    struct pieces p = {.count = 0};
+    add_prefix(&p, s);
+    add(&p, stream_queue_front(&s->esp), s->esp_begun);
+    add(&p, stream_queue_front(&s->ike), s->ike.length);
+    add(&p, stream_queue_front(&s->esp) + s->esp_begun, s->esp.length - s->esp_begun);
+    size_t sent;
+    enum stream_result result = send_pieces(s, &p, &sent, err);
+    queues_sent(s, prefix_sent(s, sent));
+    return result;
+}
+
+/* Keeps frames[sent..]: what ends the frame that was begun, and as many whole ones as there is room for. */
+static void keep_frames(struct stream *s, const uint8_t *frames, size_t length, size_t sent) {
+    size_t end = length;
+    if (length - sent > s->esp.most)
+        end = frame_cut_at(frames, length, sent + s->esp.most).whole;
+    if (end <= sent)
+        return;
+    s->esp_begun = frame_cut_at(frames, length, sent).missing;
+    uint8_t *at = stream_queue_add(&s->esp, end - sent);
+    if (at != NULL)
+        memcpy(at, frames + sent, end - sent);
+}
+
+enum stream_result stream_write_frames(struct stream *s, const uint8_t *frames, size_t length, struct error *err) {
+    if (!idle(s)) { /* the socket is full: it says when it is not */
+        uint8_t *at = stream_queue_add(&s->esp, length);
+        if (at == NULL)
+            return STREAM_AGAIN;
+        memcpy(at, frames, length);
+        return STREAM_OK;
+    }
+    struct pieces p = {.count = 0};
+    add_prefix(&p, s);
+    add(&p, frames, length);
+    size_t sent;
+    enum stream_result result = send_pieces(s, &p, &sent, err);
+    if (result == STREAM_OK && sent < p.length)
+        keep_frames(s, frames, length, prefix_sent(s, sent));
+    else
+        (void)prefix_sent(s, sent);
+    return result;
+}
+
+/* Length and non-ESP marker. */
+#define IKE_LEAD (FRAME_LENGTH_FIELD + NON_ESP_MARKER_LENGTH)
+
+static bool queue_ike(struct stream *s, const uint8_t *lead, struct span message, size_t sent) {
+    uint8_t *at = stream_queue_add(&s->ike, IKE_LEAD + message.length - sent);
+    if (at == NULL)
+        return false;
+    size_t lead_left = sent < IKE_LEAD ? IKE_LEAD - sent : 0;
+    memcpy(at, lead + IKE_LEAD - lead_left, lead_left);
+    size_t from = sent < IKE_LEAD ? 0 : sent - IKE_LEAD;
+    if (message.length > from)
+        memcpy(at + lead_left, message.at + from, message.length - from);
+    return true;
+}
+
+enum stream_result stream_send_ike(struct stream *s, struct span message, struct error *err) {
+    if (message.length > FRAME_PAYLOAD_MAX - NON_ESP_MARKER_LENGTH) {
+        fail(err, OURS, 0, "an IKE message of %zu octets does not fit into a frame, which takes %zu", message.length,
+            FRAME_PAYLOAD_MAX - NON_ESP_MARKER_LENGTH);
+        return STREAM_AGAIN;
+    }
+    uint8_t lead[IKE_LEAD] = {0};
+    frame_header(lead, NON_ESP_MARKER_LENGTH + message.length);
+    if (!idle(s)) {
+        if (!queue_ike(s, lead, message, 0)) {
+            fail(err, PEER, 0, "the peer does not read: %zu octets of IKE messages wait", s->ike.length);
+            return STREAM_AGAIN;
+        }
+        return stream_flush(s, err);
+    }
+    struct pieces p = {.count = 0};
+    add_prefix(&p, s);
+    add(&p, lead, sizeof lead);
+    add(&p, message.at, message.length);
+    size_t sent;
+    enum stream_result result = send_pieces(s, &p, &sent, err);
+    bool whole = sent == p.length;
+    sent = prefix_sent(s, sent);
+    if (result == STREAM_OK && !whole && !queue_ike(s, lead, message, sent)) /* can't be: the queue was empty */
+        return STREAM_FAILED;
+    return result;
+}
