@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,7 +12,6 @@
 #define IN_FIRST ((size_t)16384) /* octets: a stranger gets no more before he sends more */
 #define IN_MOST (STREAM_READ_MAX + FRAME_MAX)
 #define IKE_QUEUE_MOST (4 * FRAME_MAX)
-#define UNSENT_MOST (128 * 1024) /* octets in the socket beyond the congestion window: 10 ms at 100 Mbit/s */
 #define DRAIN_ROUNDS 16
 
 static struct stream *stream_make(int fd, const struct stream_options *options) {
@@ -52,8 +49,6 @@ struct stream *stream_new(int fd, const struct stream_options *options, struct e
         s->filled = options->octets.length;
         s->fresh = true;
     }
-    int unsent = UNSENT_MOST; /* a hint: old kernels do without */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     return s;
 }
 

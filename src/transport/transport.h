@@ -81,7 +81,8 @@ enum stream_result stream_payloads(struct stream *, struct span *payload, size_t
 enum stream_result stream_send_ike(struct stream *, struct span message, struct error *);
 /* Writes frames that are complete (length fields included) in one writev; what the socket does not take is kept.
  * STREAM_AGAIN: nothing was taken, the queue is full (drop them). While octets wait, frames are only queued: call
- * stream_flush when the socket is writable. TCP_NOTSENT_LOWAT bounds what the socket takes ahead of the network. */
+ * stream_flush when the socket is writable. How much the socket takes ahead of the network is its owner's choice
+ * (TCP_NOTSENT_LOWAT). */
 enum stream_result stream_write_frames(struct stream *, const uint8_t *frames, size_t length, struct error *);
 enum stream_result stream_flush(struct stream *, struct error *); /* on writability */
 bool stream_wants_write(const struct stream *);
