@@ -1,0 +1,115 @@
+/* children.c: Child SAs on their way from ike/ to the worker: keys go into an ESP SA and are wiped, the rest is kept for
+ * status and liveness. */
+#include "peer/internal.h"
+
+#include <stdlib.h>
+
+static struct esp_sa *make_esp(const struct ike_child *ike, struct error *err) {
+    struct esp_config config = {
+        .spi_in = ike->spi_in,
+        .spi_out = ike->spi_out,
+        .suite = ike->suite,
+        .key_in = span_of(ike->key_in, cipher_key_length(ike->suite)),
+        .key_out = span_of(ike->key_out, cipher_key_length(ike->suite)),
+        .integ_in = span_of(ike->integ_in, cipher_integ_length(ike->suite)),
+        .integ_out = span_of(ike->integ_out, cipher_integ_length(ike->suite)),
+        .esn = ike->esn,
+        .transport = ike->transport,
+        .replay_window = ike->config ? ike->config->replay_window : ESP_REPLAY_MIN,
+        .local = ike->local,
+        .remote = ike->remote,
+    };
+    return esp_sa_new(&config, err);
+}
+
+static void wipe_keys(struct ike_child *ike) {
+    wipe(ike->key_in, sizeof ike->key_in);
+    wipe(ike->key_out, sizeof ike->key_out);
+    wipe(ike->integ_in, sizeof ike->integ_in);
+    wipe(ike->integ_out, sizeof ike->integ_out);
+}
+
+static void say_child(struct peers *peers, const struct peer *peer, const struct ike_child *ike) {
+    char local[SELECTORS_TEXT_MAX], remote[SELECTORS_TEXT_MAX];
+    const char *in = transport_text(peer->carrier.transport);
+    bool udp = peer->carrier.transport == TRANSPORT_UDP, tcp = peer->carrier.transport == TRANSPORT_TCP;
+    action_say(peers, peer, ike->replaces ? STEP_CHILD_REKEYED : STEP_CHILD_UP, "Child SA %s: %s <-> %s, ESP in %s",
+        ike->replaces ? "rekeyed" : "installed", selectors_text(&ike->local, local),
+        selectors_text(&ike->remote, remote),
+        udp   ? "UDP"
+        : tcp ? "TCP"
+              : in);
+}
+
+void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike) {
+    struct error err = {0};
+    if (peer->phase != PHASE_UP || peer->losing || peer->child_count >= IKE_CHILDREN_MAX) {
+        wipe_keys(ike);
+        return;
+    }
+    struct child *child = calloc(1, sizeof *child);
+    struct esp_sa *esp = child ? make_esp(ike, &err) : NULL;
+    wipe_keys(ike);
+    if (!esp) {
+        free(child);
+        action_say(
+            peers, peer, STEP_CHILD_FAILED, "no Child SA: %s", err.text[0] ? err.text : "there is no memory for it");
+        return;
+    }
+    *child = (struct child){.next = peer->children,
+        .ike = *ike,
+        .counters = esp_sa_counters(esp),
+        .since = peers->now,
+        .overhead = esp_seal_offset(esp) + esp_seal_trailer_max(esp)};
+    peer->children = child;
+    peer->child_count++;
+    struct traffic_command *install = action_traffic(peers, peer, TRAFFIC_INSTALL);
+    install->sa = esp;
+    install->spi_in = ike->spi_in;
+    install->replaces = ike->replaces;
+    install->outbound_now = ike->initiator || ike->replaces == 0;
+    say_child(peers, peer, ike);
+    host_check(peers, peer);
+}
+
+static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in) {
+    for (struct child **at = &peer->children; *at; at = &(*at)->next) {
+        struct child *child = *at;
+        if (child->ike.spi_in != spi_in)
+            continue;
+        *at = child->next;
+        peer->child_count--;
+        free(child);
+        action_traffic(peers, peer, TRAFFIC_RETIRE)->spi_in = spi_in;
+        return true;
+    }
+    return false;
+}
+
+void retire_child(struct peers *peers, struct sa *sa, const struct ike_event *event) {
+    struct peer *peer = sa->peer;
+    const struct ike_child_config *config = NULL;
+    for (const struct child *child = peer->children; child; child = child->next)
+        if (child->ike.spi_in == event->spi_in)
+            config = child->ike.config;
+    if (!remove_child(peers, peer, event->spi_in))
+        return;
+    peer_touch(peers, peer);
+    if (event->rekey_again && config && peer->phase == PHASE_UP) {
+        const struct ike_config *ike = &peer->conn->config.ike;
+        for (size_t i = 0; i < ike->children; i++)
+            if (&ike->child[i] == config)
+                peer->asked &= ~(1u << i); /* the Initiator asks for it again */
+    }
+    host_check(peers, peer);
+}
+
+void children_forget(struct peers *peers, struct peer *peer) {
+    (void)peers;
+    while (peer->children) {
+        struct child *child = peer->children;
+        peer->children = child->next;
+        free(child);
+    }
+    peer->child_count = 0;
+}

@@ -1,0 +1,163 @@
+/* inbound.c: the frames of one read: IKE goes up, ESP is opened in batches of one SA, and what came authentic and fresh
+ * moves its anchor to the carrier it came on (L5). Corruption closes the stream that delivered it, nothing else (L10). */
+#include "peer/traffic.h"
+
+struct inbound {
+    struct traffic *traffic;
+    uint64_t now;
+    const struct carrier *carrier;
+    uint32_t tolerance;
+    uint32_t *strikes; /* NULL over UDP */
+    struct traffic_reports *reports;
+    struct traffic_frame *at; /* being judged */
+    const char *corrupt; /* why the stream is to be closed; NULL: it is not */
+};
+
+static void corrupt(struct inbound *in, const char *why) {
+    in->corrupt = why;
+    in->at->verdict = TRAFFIC_IS_CORRUPT;
+}
+
+static void strike(struct inbound *in, const char *why) {
+    if (in->strikes && ++*in->strikes > in->tolerance)
+        corrupt(in, why);
+}
+
+static void move_anchor(struct inbound *in, struct anchor *anchor) {
+    if (carrier_equal(&anchor->carrier, in->carrier) || !anchor_may_move(in->traffic, anchor, in->carrier))
+        return;
+    struct traffic_report *report = report_add(in->reports, TRAFFIC_MOVED);
+    if (!report)
+        return; /* the next packet moves it */
+    report->anchor = anchor->number;
+    report->carrier = *in->carrier;
+    anchor_carry(in->traffic, anchor, in->carrier);
+}
+
+static void judge(struct inbound *in, const struct installed *installed, const struct esp_open_job *job) {
+    struct traffic_frame *frame = in->at;
+    frame->verdict = TRAFFIC_IS_NOTHING;
+    switch (job->verdict) {
+    case ESP_INNER:
+        frame->verdict = TRAFFIC_IS_INNER;
+        frame->inner = job->inner;
+        frame->inner_length = job->inner_length;
+        frame->anchor = installed->anchor->number;
+        break;
+    case ESP_FORGED:
+        if (in->strikes)
+            corrupt(in, "an ESP packet failed its integrity check");
+        break;
+    case ESP_MALFORMED:
+        strike(in, "ESP packets that cannot be parsed");
+        break;
+    case ESP_DUMMY:
+    case ESP_REPLAYED:
+    case ESP_POLICY:
+        break;
+    }
+}
+
+static void open_batch(struct inbound *in, struct installed *installed, struct traffic_frame *frame, size_t frames) {
+    struct esp_open_job job[ESP_BATCH_MAX];
+    for (size_t i = 0; i < frames; i++)
+        job[i] = (struct esp_open_job){.packet = frame[i].payload, .length = frame[i].length};
+    size_t fresh = esp_open(installed->sa, in->now, job, frames);
+    for (size_t i = 0; i < frames && !in->corrupt; i++) {
+        in->at = &frame[i];
+        judge(in, installed, &job[i]);
+    }
+    if (fresh == 0)
+        return;
+    if (in->strikes && !in->corrupt)
+        *in->strikes = 0;
+    move_anchor(in, installed->anchor);
+    if (!installed->outbound)
+        policy_enter(in->traffic, installed); /* the peer uses it, so may we */
+}
+
+static uint32_t spi_of(struct span packet) {
+    struct reader reader = reader_over(packet.at, packet.length);
+    uint32_t spi = 0;
+    return reader_u32(&reader, &spi) ? spi : 0;
+}
+
+/* How many frames from the first on are ESP of one SPI, at most a batch. */
+static size_t batch_length(const struct traffic_frame *frame, size_t frames, uint32_t spi) {
+    size_t count = 1;
+    struct span message;
+    while (count < frames && count < ESP_BATCH_MAX) {
+        struct span payload = span_of(frame[count].payload, frame[count].length);
+        if (payload_classify(payload, &message) != PAYLOAD_IS_ESP || spi_of(payload) != spi)
+            break;
+        count++;
+    }
+    return count;
+}
+
+static size_t take_esp(struct inbound *in, struct traffic_frame *frame, size_t frames) {
+    uint32_t spi = spi_of(span_of(frame->payload, frame->length));
+    struct installed *installed = table_get(&in->traffic->by_spi, spi);
+    if (!installed) {
+        strike(in, "ESP packets that name unknown SPIs");
+        return 1;
+    }
+    size_t batch = batch_length(frame, frames, spi);
+    open_batch(in, installed, frame, batch);
+    return batch;
+}
+
+/* Returns how many frames are done with: one, or a batch of ESP. */
+static size_t take(struct inbound *in, bool marker, struct traffic_frame *frame, size_t frames) {
+    struct span payload = span_of(frame->payload, frame->length);
+    frame->verdict = TRAFFIC_IS_NOTHING;
+    if (!marker) {
+        frame->message = payload;
+        if (payload.length >= IKE_HEADER_LENGTH)
+            frame->verdict = TRAFFIC_IS_IKE;
+        return 1;
+    }
+    switch (payload_classify(payload, &frame->message)) {
+    case PAYLOAD_IS_IKE:
+        frame->verdict = TRAFFIC_IS_IKE;
+        break;
+    case PAYLOAD_IS_ESP:
+        return take_esp(in, frame, frames);
+    case PAYLOAD_IS_RUNT:
+        strike(in, "messages of one to three octets");
+        break;
+    case PAYLOAD_IS_KEEPALIVE:
+    case PAYLOAD_IS_EMPTY:
+        break;
+    }
+    return 1;
+}
+
+static void say_corrupt(const struct inbound *in) {
+    struct traffic_report *report = report_add(in->reports, TRAFFIC_CORRUPT);
+    if (!report)
+        return; /* the caller closes the stream all the same */
+    report->carrier = *in->carrier;
+    (void)fail(&report->error, PEER, 0, "%s", in->corrupt);
+}
+
+void traffic_receive(struct traffic *traffic, uint64_t now, const struct carrier *carrier, bool marker,
+    uint32_t tolerance, uint32_t *strikes, struct traffic_frame *frame, size_t frames,
+    struct traffic_reports *reports) {
+    struct inbound in = {.traffic = traffic,
+        .now = now,
+        .carrier = carrier,
+        .tolerance = tolerance,
+        .strikes = strikes,
+        .reports = reports};
+    size_t done = 0;
+    while (done < frames && !in.corrupt) {
+        in.at = &frame[done];
+        done += take(&in, marker, in.at, frames - done);
+    }
+    if (!in.corrupt)
+        return;
+    for (struct traffic_frame *rest = in.at + 1; rest < frame + frames; rest++)
+        rest->verdict = TRAFFIC_IS_NOTHING;
+    say_corrupt(&in);
+}

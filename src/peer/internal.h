@@ -1,0 +1,274 @@
+/* internal.h: what the files of the control half share. Every public call is peers_begin, work, peers_finish; objects that
+ * end in between are put aside and freed by the next peers_begin, so that nobody holds a dead pointer.
+ *
+ * output.c: actions      table.c, timer.c: finding and waking      configure.c, conn.c: connections
+ * life.c: peers and their SAs      exchange.c: what an IKE SA says      initiate.c, respond.c, choose.c: how one begins
+ * stream.c, move.c, reconnect.c: what carries it      children.c, host.c: what it is for
+ * loss.c, unique.c, commands.c: how one ends      words.c, status.c: what people see */
+#ifndef IKETCP_PEER_INTERNAL_H
+#define IKETCP_PEER_INTERNAL_H
+
+#include "peer/peer.h"
+#include "peer/table.h"
+
+#include <stdatomic.h>
+
+#define PEER_SAS_MAX 8 /* of one peer: the present one, predecessors, both of a collision */
+#define PEER_OUTPUTS_MAX 6 /* how deep one IKE SA's output may lead to another's */
+#define PEER_CLOSING_MS UINT64_C(1500) /* for the answer to our last DELETE */
+#define PEER_RETRY_FIRST_MS UINT64_C(5000) /* between attempts, doubles ... */
+#define PEER_RETRY_MOST_MS UINT64_C(60000)
+#define PEER_YOUNG_MS UINT64_C(60000) /* two SAs that both sides began so close together are one collision */
+
+struct timer {
+    uint64_t at; /* NEVER: not in the heap */
+    size_t index;
+    bool of_stream;
+    void *owner;
+};
+struct timers {
+    struct timer **heap;
+    size_t count, capacity;
+};
+bool timer_set(struct timers *, struct timer *, uint64_t at); /* NEVER: takes it out; false: no memory */
+struct timer *timer_first(const struct timers *);
+void timers_free(struct timers *);
+
+/* One configured connection. Outlives its configuration while a peer of it lives. */
+struct conn {
+    struct conn *next;
+    struct peer_config config;
+    char *child_name[IKE_CHILD_CONFIGS_MAX];
+    struct path_memory memory;
+    size_t peers; /* that point here */
+    size_t up; /* of them are established */
+    bool gone; /* no longer configured */
+    bool on_demand; /* a packet begins it */
+    uint64_t demand_after; /* but not before */
+};
+
+enum phase {
+    PHASE_RESOLVING,
+    PHASE_CONNECTING, /* the first stream */
+    PHASE_INIT, /* IKE_SA_INIT */
+    PHASE_AUTH, /* IKE_AUTH */
+    PHASE_UP,
+    PHASE_WAITING, /* for the next attempt */
+    PHASE_CLOSING, /* our DELETE is out */
+    PHASE_OVER,
+};
+
+struct sa {
+    struct sa *next;
+    struct ike_sa *ike;
+    struct peer *peer;
+    uint64_t spi; /* ours */
+    uint64_t init_key; /* in peers.by_init; 0: not there */
+    bool extra; /* lost a simultaneous rekey: never the present one */
+    bool closed;
+};
+
+struct child {
+    struct child *next;
+    struct ike_child ike; /* keys are wiped */
+    struct esp_counters *counters; /* of the SA that the worker has */
+    uint64_t since;
+    size_t overhead;
+};
+
+struct stream {
+    struct stream *next, *previous;
+    struct carrier carrier;
+    struct peer *owner; /* whose SAs it carries, NULL: nobody's (yet, or any more): stream_own */
+    struct stream *owner_next;
+    uint64_t source; /* counted in peers.sources; 0: not */
+    uint64_t valid_at; /* something fresh and authentic came last */
+    uint32_t strikes; /* L10 */
+    bool ours; /* we opened it */
+    bool valid; /* L12: something fresh and authentic came */
+    struct timer timer;
+};
+
+struct peer {
+    struct peer *next, *previous;
+    struct peer *same; /* the next one with the same identities */
+    struct peer *dirty_next;
+    peer_id id;
+    uint32_t anchor; /* 0: none */
+    struct conn *conn;
+    struct conn *chosen; /* by the identities, until PEER_AUTH is answered; counted in its peers; NULL: conn */
+    enum phase phase;
+    bool initiator;
+    bool dirty;
+    bool persistent; /* auto=start or restarted: attempts are repeated as keyingtries says */
+    bool half_open; /* counted: a Responder's that is not authenticated */
+    bool initial_contact;
+    bool losing; /* another SA of the same two peers stays instead: deleted as soon as what is due was sent */
+    bool quiet; /* its end is nobody's news: another peer of the connection is up */
+    bool hello_due; /* L2, behind the request that was outstanding */
+    bool over_stream; /* C5: it runs over TCP, so never over UDP again */
+    bool host_wanted, host_done, told_up;
+    uint64_t source; /* half-open per source */
+    uint64_t identity_key; /* in peers.by_identity; 0: not there */
+    uint64_t due_at; /* of the phase: resolving, waiting, half-open, closing; NEVER */
+    uint64_t up_since, heard_at, lost_at;
+    uint32_t tries; /* attempts that failed in a row */
+    uint32_t attempt; /* of PEER_CONNECT, 0: none */
+    uint32_t auths_stale; /* answers to PEER_AUTH that are not for the present SA */
+    uint32_t auths; /* answers that are */
+    uint32_t asked; /* bit n: child config n was made, refused or is being made */
+    uint64_t rekeys, reconnects;
+    struct sa *sas; /* the present one first */
+    struct sa *auth_sa; /* waits for PEER_AUTH's answer */
+    struct child *children;
+    size_t child_count;
+    struct stream *streams; /* that it owns */
+    struct carrier carrier;
+    struct path path;
+    struct error why; /* of the end */
+    struct timer timer;
+};
+
+struct peers {
+    struct peers_limits limits;
+    uint8_t worker;
+    struct random_source random;
+    uint64_t now, network;
+    bool shutting_down;
+    struct conn *conns;
+    struct peer *peer_list;
+    struct stream *stream_list;
+    struct table by_id, by_spi, by_init, by_anchor, by_stream, by_attempt, by_identity, sources;
+    struct timers timers;
+    size_t peer_count, stream_count, half_open, unproven_streams;
+    uint32_t next_peer, next_anchor, next_attempt;
+    struct ike_cookie_jar jar;
+    uint64_t complaints_since; /* of strangers: at most a few sentences a second */
+    uint32_t complaints;
+    struct peer *dirty;
+    struct peer *dead_peers;
+    struct sa *dead_sas;
+    struct stream *dead_streams;
+    struct peer_action *action;
+    size_t actions, action_capacity;
+    uint8_t *arena; /* octets of actions, by offset until peers_finish */
+    size_t arena_used, arena_capacity;
+    struct ike_output *output[PEER_OUTPUTS_MAX];
+    size_t outputs; /* in use */
+};
+
+/* output.c */
+void peers_begin(struct peers *, uint64_t now);
+struct peer_output peers_finish(struct peers *);
+struct peer_action *action_add(struct peers *, enum peer_action_kind, const struct peer *); /* never NULL */
+struct span keep_octets(struct peers *, const void *, size_t length); /* NULL octets: room only; fixed by finish */
+uint8_t *kept_octets(struct peers *, struct span); /* where they are until the next keep_octets */
+struct ike_output *output_take(struct peers *); /* NULL: no memory, or too deep */
+void output_give(struct peers *, struct ike_output *);
+void action_say(struct peers *, const struct peer *, enum peer_step, const char *format, ...) PRINTF_LIKE(4, 5);
+void action_send(struct peers *, const struct peer *, const struct carrier *, struct span message);
+struct traffic_command *action_traffic(struct peers *, const struct peer *, enum traffic_verb);
+
+/* conn.c */
+struct conn *conn_new(const struct peer_config *);
+void conn_free(struct conn *);
+struct conn *conn_find(const struct peers *, const char *name);
+void conn_reap(struct peers *); /* those that are gone and have no peer */
+
+/* life.c */
+struct peer *peer_new(struct peers *, struct conn *, bool initiator);
+void peer_touch(struct peers *, struct peer *);
+void peer_over(struct peers *, struct peer *); /* unlinks it from everything; freed by the next call */
+void peer_settle(struct peers *, struct peer *); /* sets its timer */
+void peer_choose(struct peer *, struct conn *); /* NULL: forgets the choice */
+void peer_take_chosen(struct peer *);
+void peer_not_half_open(struct peers *, struct peer *);
+uint64_t peers_new_spi(struct peers *);
+bool peer_sa_add(struct peers *, struct peer *, struct ike_sa *, uint64_t spi); /* takes ike; frees it on failure */
+void peer_sa_close(struct peers *, struct sa *);
+void peer_sas_drop(struct peers *, struct peer *); /* all, silently */
+struct sa *peer_sa(const struct peer *); /* the present one that lives, or NULL */
+uint64_t source_key(const struct peers *, const struct address *);
+
+/* exchange.c: runs one call into ike/ and all that follows from it. `from`: what the message came on, or NULL. */
+void exchange_follow(struct peers *, struct sa *, struct ike_output *, const struct carrier *from);
+void exchange_start(struct peers *, struct sa *);
+void exchange_receive(struct peers *, struct sa *, const struct carrier *from, struct stream *, struct span message);
+void exchange_wake(struct peers *, struct peer *);
+void exchange_carried(struct peers *, struct peer *);
+void exchange_liveness(struct peers *, struct peer *);
+void exchange_delete(struct peers *, struct peer *);
+void exchange_rekey(struct peers *, struct peer *);
+void exchange_rekey_child(struct peers *, struct peer *, uint32_t spi_in);
+void exchange_next_child(struct peers *, struct peer *);
+
+/* events.c: in three turns: who it is, what must be ready before the messages go out, what ends after them */
+void event_first(struct peers *, struct sa *, const struct ike_event *);
+void event_before(struct peers *, struct sa *, struct ike_event *, const struct carrier *from);
+void event_after(struct peers *, struct sa *, struct ike_event *);
+
+/* initiate.c */
+struct peer *initiate(struct peers *, struct conn *, bool persistent);
+void initiate_attempt(struct peers *, struct peer *);
+void initiate_step(struct peers *, struct peer *, const struct path_step *);
+void initiate_float(struct peers *, struct peer *, const struct carrier *from);
+
+/* respond.c, choose.c, auth.c */
+void respond_first(struct peers *, const struct carrier *, struct stream *, const struct ike_header *, struct span);
+uint64_t init_key(const struct peers *, uint64_t spi_i, const struct address *remote);
+struct conn *choose_by_address(const struct peers *, const struct carrier *);
+struct conn *choose_by_identity(const struct peers *, const struct peer *, const struct carrier *,
+    const struct identity *local, const struct identity *remote);
+void auth_wanted(struct peers *, struct sa *, const struct ike_event *, const struct carrier *from);
+
+/* stream.c, move.c, reconnect.c */
+struct stream *stream_find(const struct peers *, const struct carrier *);
+struct stream *stream_add(struct peers *, const struct carrier *, bool ours, struct peer *owner);
+void stream_own(struct stream *, struct peer *owner); /* NULL: nobody */
+void stream_proved(struct peers *, struct stream *, struct peer *owner);
+bool stream_strike(struct peers *, struct stream *, const char *why); /* true: it was closed */
+void stream_close(struct peers *, struct stream *, const char *why); /* ours to decide; its owner learns that too */
+void stream_forget(struct peers *, struct stream *);
+void streams_release(struct peers *, struct peer *); /* its owner is gone (L9) */
+void streams_superseded(struct peers *, struct peer *, const struct stream *by);
+void stream_wake(struct peers *, struct stream *);
+void carrier_gone(struct peers *, struct peer *, const struct error *why);
+bool may_move(const struct peer *, const struct carrier *);
+void move_to(struct peers *, struct peer *, const struct carrier *);
+void tell_anchor(struct peers *, struct peer *);
+void reconnect_lost(struct peers *, struct peer *, const struct error *why);
+void reconnect_connected(struct peers *, struct peer *, const struct carrier *);
+void reconnect_heard(struct peers *, struct peer *);
+void connect_cancel(struct peers *, struct peer *);
+void connect_ask(struct peers *, struct peer *, const struct path_step *);
+
+/* children.c, host.c */
+void install_child(struct peers *, struct peer *, struct ike_child *);
+void retire_child(struct peers *, struct sa *, const struct ike_event *);
+void children_forget(struct peers *, struct peer *);
+void host_check(struct peers *, struct peer *); /* sets up, renews or takes back, and tells who waits */
+void host_down(struct peers *, struct peer *);
+
+/* loss.c, unique.c, commands.c */
+void established(struct peers *, struct peer *);
+void peer_sa_ended(struct peers *, struct sa *, const struct ike_event *);
+void attempt_failed(struct peers *, struct peer *, const struct error *why);
+void peer_down(struct peers *, struct peer *, const struct error *why, const char *text); /* tells, and ends it */
+void peer_take_back(struct peers *, struct peer *); /* host, anchor, Child SAs */
+void peer_delete(struct peers *, struct peer *, const char *why); /* politely */
+void peer_wake(struct peers *, struct peer *);
+void complain(struct peers *, const struct peer *, const char *format, ...) PRINTF_LIKE(3, 4); /* of strangers */
+void unique_enter(struct peers *, struct peer *);
+void unique_leave(struct peers *, struct peer *);
+void unique_check(struct peers *, struct peer *); /* before its first Child SA: ends others, or marks it as losing */
+void peer_superseded(struct peers *, struct peer *); /* ends it: another one of the connection is up */
+
+/* words.c */
+const char *carrier_text(const struct carrier *, char *out); /* "TCP 192.0.2.1:4500": ADDRESS_TEXT_MAX + 8 */
+#define CARRIER_TEXT_MAX (ADDRESS_TEXT_MAX + 8)
+#define SELECTORS_TEXT_MAX 160
+const char *selectors_text(const struct selector_list *, char *out);
+#define SUITE_TEXT_MAX 160
+const char *suite_text(const struct ike_info *, char *out);
+
+#endif

@@ -1,0 +1,145 @@
+/* move.c: what carries a peer now, and what may change that: a fresh authentic message on another connection moves a
+ * Responder (L5), fresh messages from another UDP address move a flow over UDP, and nothing moves from TCP to UDP (C5). */
+#include "peer/internal.h"
+
+bool carrier_equal(const struct carrier *a, const struct carrier *b) {
+    if (a->transport != b->transport || a->stream != b->stream)
+        return false;
+    return a->transport != TRANSPORT_UDP ||
+           (address_equal(&a->local, &b->local) && address_equal(&a->remote, &b->remote));
+}
+
+bool may_move(const struct peer *peer, const struct carrier *to) {
+    if (peer->phase == PHASE_OVER || peer->phase == PHASE_CLOSING || carrier_equal(&peer->carrier, to))
+        return false;
+    if (to->transport == TRANSPORT_UDP)
+        return !peer->over_stream;
+    return !peer->initiator; /* the Originator chooses its connection itself */
+}
+
+void tell_anchor(struct peers *peers, struct peer *peer) {
+    if (peer->anchor)
+        action_traffic(peers, peer, TRAFFIC_ANCHOR_MOVE)->carrier = peer->carrier;
+}
+
+/* Our own address becoming known is no move worth words. */
+static bool worth_words(const struct carrier *from, const struct carrier *to) {
+    return from->transport != to->transport || !address_equal(&from->remote, &to->remote);
+}
+
+void move_to(struct peers *peers, struct peer *peer, const struct carrier *carrier) {
+    struct carrier before = peer->carrier;
+    bool was_lost = before.transport == TRANSPORT_NONE;
+    peer->carrier = *carrier;
+    peer_touch(peers, peer);
+    if (carrier->transport != TRANSPORT_UDP) {
+        peer->over_stream = true;
+        streams_superseded(peers, peer, stream_find(peers, carrier));
+    }
+    tell_anchor(peers, peer);
+    char text[CARRIER_TEXT_MAX];
+    if (peer->phase == PHASE_UP && was_lost) {
+        peer->reconnects++;
+        action_say(peers, peer, STEP_RECONNECTED, "back over %s", carrier_text(carrier, text));
+    } else if (peer->phase == PHASE_UP && worth_words(&before, carrier)) {
+        peer->reconnects += carrier->transport != TRANSPORT_UDP;
+        action_say(peers, peer, STEP_MOVED, "moved to %s", carrier_text(carrier, text));
+    }
+    if (peer->phase == PHASE_UP)
+        exchange_carried(peers, peer);
+}
+
+/* Another connection of the same peer that is still open: the one that said something valid last. */
+static const struct stream *another_stream(const struct peer *peer) {
+    const struct stream *best = NULL;
+    for (const struct stream *stream = peer->streams; stream; stream = stream->owner_next)
+        if (stream->valid && (!best || stream->valid_at > best->valid_at))
+            best = stream;
+    return best;
+}
+
+static void responder_lost(struct peers *peers, struct peer *peer, const struct error *why) {
+    const struct stream *other = another_stream(peer);
+    if (other) {
+        struct carrier carrier = other->carrier;
+        move_to(peers, peer, &carrier);
+        return;
+    }
+    tell_anchor(peers, peer);
+    if (peer->phase == PHASE_UP)
+        action_say(peers, peer, STEP_LOST, "%s; waiting for the peer to connect again", why->text);
+}
+
+void carrier_gone(struct peers *peers, struct peer *peer, const struct error *why) {
+    peer->carrier = (struct carrier){0};
+    peer->lost_at = peers->now;
+    peer_touch(peers, peer);
+    struct path_step step;
+    switch (peer->phase) {
+    case PHASE_CLOSING: /* L9: nobody reconnects for a DELETE */
+        peer_down(peers, peer, &peer->why, "deleted");
+        break;
+    case PHASE_UP:
+        if (peer->initiator)
+            reconnect_lost(peers, peer, why);
+        else
+            responder_lost(peers, peer, why);
+        break;
+    case PHASE_INIT:
+    case PHASE_AUTH:
+        if (!peer->initiator)
+            break; /* it may go on over another connection until its time is up (K3) */
+        step = path_failed(&peer->path, peers->now, why);
+        initiate_step(peers, peer, &step);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The worker saw authentic fresh ESP come over another carrier and moved the anchor; here the rest learns of it. */
+static void moved_by_esp(struct peers *peers, const struct traffic_report *report) {
+    struct peer *peer = table_get(&peers->by_anchor, report->anchor);
+    if (!peer)
+        return;
+    struct stream *stream = NULL;
+    if (report->carrier.transport != TRANSPORT_UDP)
+        stream = stream_find(peers, &report->carrier);
+    bool foreign = report->carrier.transport != TRANSPORT_UDP && (!stream || (stream->owner && stream->owner != peer));
+    if (foreign || (!may_move(peer, &report->carrier) && !carrier_equal(&peer->carrier, &report->carrier))) {
+        tell_anchor(peers, peer); /* back to where it belongs */
+        return;
+    }
+    if (stream)
+        stream_proved(peers, stream, peer);
+    if (!carrier_equal(&peer->carrier, &report->carrier))
+        move_to(peers, peer, &report->carrier);
+    struct sa *sa = peer_sa(peer);
+    if (sa)
+        ike_sa_heard(sa->ike, peers->now);
+    peer_touch(peers, peer);
+}
+
+struct peer_output peers_traffic(struct peers *peers, uint64_t now, const struct traffic_report *report) {
+    peers_begin(peers, now);
+    struct peer *peer = table_get(&peers->by_anchor, report->anchor);
+    struct stream *stream;
+    switch (report->kind) {
+    case TRAFFIC_MOVED:
+        moved_by_esp(peers, report);
+        break;
+    case TRAFFIC_SOFT_EXPIRY:
+        if (peer && peer->phase == PHASE_UP)
+            exchange_rekey_child(peers, peer, report->spi_in);
+        break;
+    case TRAFFIC_CORRUPT:
+        stream = stream_find(peers, &report->carrier);
+        if (stream)
+            stream_close(peers, stream, report->error.text);
+        break;
+    case TRAFFIC_RETIRED:
+    case TRAFFIC_NO_SA:
+        break;
+    }
+    return peers_finish(peers);
+}

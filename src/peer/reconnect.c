@@ -1,0 +1,63 @@
+/* reconnect.c: the Originator's lost stream comes back with its SAs (L1); first what was outstanding, then a greeting
+ * (L2, K2), then ESP. */
+#include "peer/internal.h"
+
+#include <inttypes.h>
+
+void connect_cancel(struct peers *peers, struct peer *peer) {
+    if (!peer->attempt)
+        return;
+    action_add(peers, PEER_CANCEL, peer)->attempt = peer->attempt;
+    table_remove(&peers->by_attempt, peer->attempt);
+    peer->attempt = 0;
+}
+
+void connect_ask(struct peers *peers, struct peer *peer, const struct path_step *step) {
+    connect_cancel(peers, peer);
+    streams_release(peers, peer); /* one that was opened and stayed silent */
+    do
+        peers->next_attempt++;
+    while (peers->next_attempt == 0 || table_get(&peers->by_attempt, peers->next_attempt));
+    peer->attempt = peers->next_attempt;
+    if (!table_put(&peers->by_attempt, peer->attempt, peer)) {
+        peer->attempt = 0;
+        return; /* the path's deadline tries again */
+    }
+    struct peer_action *action = action_add(peers, PEER_CONNECT, peer);
+    action->attempt = peer->attempt;
+    action->carrier = (struct carrier){.transport = step->transport, .local = step->local, .remote = step->remote};
+}
+
+void reconnect_lost(struct peers *peers, struct peer *peer, const struct error *why) {
+    tell_anchor(peers, peer);
+    action_say(peers, peer, STEP_LOST, "%s; the SAs are kept", why->text);
+    struct path_step step = path_lost(&peer->path, peers->now, why);
+    initiate_step(peers, peer, &step);
+}
+
+void reconnect_connected(struct peers *peers, struct peer *peer, const struct carrier *carrier) {
+    if (peer->phase != PHASE_UP) {
+        streams_release(peers, peer);
+        return;
+    }
+    peer->carrier = *carrier;
+    peer->hello_due = true;
+    exchange_carried(peers, peer);
+    exchange_next_child(peers, peer);
+    if (peer->phase == PHASE_UP)
+        tell_anchor(peers, peer);
+}
+
+/* Something authentic came over the current carrier. */
+void reconnect_heard(struct peers *peers, struct peer *peer) {
+    if (!peer->initiator || !peer->path.reconnecting || peer->carrier.transport == TRANSPORT_NONE)
+        return;
+    path_recovered(&peer->path, peers->now);
+    peer->reconnects++;
+    peer_touch(peers, peer);
+    uint64_t tenths = (peers->now - peer->lost_at + 50) / 100;
+    char text[CARRIER_TEXT_MAX];
+    action_say(peers, peer, STEP_RECONNECTED,
+        "connected again to %s after %" PRIu64 ".%" PRIu64 " s, with the same SAs", carrier_text(&peer->carrier, text),
+        tenths / 10, tenths % 10);
+}

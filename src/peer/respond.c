@@ -1,0 +1,139 @@
+/* respond.c: a first IKE_SA_INIT request: is it worth a state, and under which connection. Everything here may come from
+ * strangers: states are bounded in all and per source, answers are never longer than what was asked (K3, L7). */
+#include "peer/internal.h"
+
+uint64_t init_key(const struct peers *peers, uint64_t spi_i, const struct address *remote) {
+    struct {
+        uint64_t spi, family;
+        uint8_t octets[16];
+    } what = {.spi = spi_i, .family = remote->family};
+    for (size_t i = 0; i < sizeof what.octets; i++)
+        what.octets[i] = remote->octets[i];
+    uint64_t key = table_hash(peers->by_init.secret, &what, sizeof what);
+    return key ? key : 1;
+}
+
+/* An IKE_SA_INIT answer with nothing but an error. Over TCP it is believed at once, over UDP it is a hint (K4). */
+static void answer_error(
+    struct peers *peers, const struct carrier *carrier, const struct ike_header *request, uint16_t type) {
+    uint8_t octets[64];
+    struct writer writer = writer_over(octets, sizeof octets);
+    struct ike_header header = {.spi_i = request->spi_i,
+        .spi_r = request->spi_r,
+        .version = IKE_VERSION,
+        .exchange = IKE_SA_INIT,
+        .flags = IKE_FLAG_RESPONSE};
+    struct message_writer message = message_begin(&writer, &header);
+    payload_begin(&message, PAYLOAD_NOTIFY);
+    struct notify notify = {.type = type};
+    notify_write(&writer, &notify);
+    payload_end(&message);
+    message_end(&message);
+    if (writer_ok(&writer))
+        action_send(peers, NULL, carrier, span_of(octets, writer.length));
+}
+
+static void send_all(struct peers *peers, const struct carrier *carrier, const struct ike_output *out) {
+    for (size_t i = 0; i < out->datagrams; i++)
+        action_send(peers, NULL, carrier, span_of(out->octets + out->datagram[i].at, out->datagram[i].length));
+}
+
+/* Version, form and, under load, the cookie. What there is to answer was sent when it says no. */
+static bool worth_a_state(
+    struct peers *peers, const struct carrier *carrier, struct stream *stream, struct span message) {
+    struct ike_output *out = output_take(peers);
+    if (!out)
+        return false;
+    bool worth = ike_is_first_request(message, out);
+    bool answered = out->datagrams > 0;
+    if (worth && !stream && peers->half_open >= peers->limits.half_open_cookies)
+        worth = ike_cookie_check(&peers->jar, peers->now, &peers->random, message, &carrier->remote, out);
+    if (!worth)
+        send_all(peers, carrier, out);
+    output_give(peers, out);
+    if (!worth && !answered && stream)
+        stream_strike(peers, stream, "messages that begin nothing");
+    return worth;
+}
+
+static bool within_limits(struct peers *peers, uint64_t source) {
+    if (peers->half_open >= peers->limits.half_open_max)
+        return false;
+    return (uintptr_t)table_get(&peers->sources, source) < peers->limits.half_open_per_source;
+}
+
+static bool count_half_open(struct peers *peers, struct peer *peer, uint64_t source) {
+    uintptr_t count = (uintptr_t)table_get(&peers->sources, source);
+    if (!table_put(&peers->sources, source, (void *)(count + 1)))
+        return false;
+    peer->source = source;
+    peer->half_open = true;
+    peers->half_open++;
+    return true;
+}
+
+static struct sa *new_responder(struct peers *peers, struct conn *conn, const struct carrier *carrier) {
+    struct peer *peer = peer_new(peers, conn, false);
+    if (!peer)
+        return NULL;
+    uint64_t spi = peers_new_spi(peers);
+    bool reliable = carrier->transport != TRANSPORT_UDP;
+    struct ike_sa *ike = ike_sa_new_responder(
+        &conn->config.ike, spi, &carrier->local, &carrier->remote, reliable, peers->now, peers->random);
+    if (ike)
+        ike_sa_set_worker(ike, peers->worker);
+    peer->phase = PHASE_INIT;
+    peer->carrier = *carrier;
+    peer->over_stream = reliable;
+    peer->due_at = peers->now + peers->limits.half_open_ms;
+    if (!peer_sa_add(peers, peer, ike, spi) || !count_half_open(peers, peer, source_key(peers, &carrier->remote))) {
+        peer_over(peers, peer);
+        return NULL;
+    }
+    return peer->sas;
+}
+
+/* The same request again: a retransmission, or the Initiator goes on over another connection (K3). */
+static void begun_before(
+    struct peers *peers, struct sa *sa, const struct carrier *carrier, struct stream *stream, struct span message) {
+    struct peer *peer = sa->peer;
+    if (peer->over_stream != (stream != NULL) || (stream && stream->owner && stream->owner != peer))
+        return;
+    if (stream && !stream->owner && peer->half_open) {
+        stream_own(stream, peer);
+        peer->carrier = *carrier;
+    }
+    exchange_receive(peers, sa, carrier, stream, message);
+}
+
+void respond_first(struct peers *peers, const struct carrier *carrier, struct stream *stream,
+    const struct ike_header *header, struct span message) {
+    uint64_t key = init_key(peers, header->spi_i, &carrier->remote);
+    struct sa *known = table_get(&peers->by_init, key);
+    if (known) {
+        begun_before(peers, known, carrier, stream, message);
+        return;
+    }
+    if (peers->shutting_down || !worth_a_state(peers, carrier, stream, message))
+        return;
+    if (stream && stream->owner) { /* L7: a connection in use carries no second IKE SA */
+        answer_error(peers, carrier, header, NOTIFY_NO_ADDITIONAL_SAS);
+        stream_strike(peers, stream, "a second IKE SA on a connection in use");
+        return;
+    }
+    if (!within_limits(peers, source_key(peers, &carrier->remote)))
+        return;
+    struct conn *conn = choose_by_address(peers, carrier);
+    if (!conn) {
+        answer_error(peers, carrier, header, NOTIFY_NO_PROPOSAL_CHOSEN);
+        return;
+    }
+    struct sa *sa = new_responder(peers, conn, carrier);
+    if (!sa)
+        return;
+    if (table_put(&peers->by_init, key, sa))
+        sa->init_key = key;
+    if (stream)
+        stream_own(stream, sa->peer);
+    exchange_receive(peers, sa, carrier, stream, message);
+}

@@ -1,0 +1,184 @@
+/* traffic.c: the worker's half: anchors with what carries them, and the Child SAs that are installed on them. */
+#include "peer/traffic.h"
+
+#include <stdlib.h>
+
+struct traffic *traffic_new(uint8_t worker) {
+    struct traffic *traffic = calloc(1, sizeof *traffic);
+    if (!traffic)
+        return NULL;
+    traffic->worker = worker;
+    /* Anchors, streams and inbound SPIs are numbers of ours and prefixes come from authenticated peers, so a fixed
+     * secret does. */
+    const uint64_t secret[2] = {UINT64_C(0x9e3779b97f4a7c15), worker};
+    table_init(&traffic->by_anchor, secret);
+    table_init(&traffic->by_spi, secret);
+    table_init(&traffic->by_stream, secret);
+    table_init(&traffic->policy, secret);
+    return traffic;
+}
+
+struct traffic_report *report_add(struct traffic_reports *reports, enum traffic_report_kind kind) {
+    if (reports->count == sizeof reports->report / sizeof reports->report[0])
+        return NULL;
+    struct traffic_report *report = &reports->report[reports->count++];
+    *report = (struct traffic_report){.kind = kind};
+    return report;
+}
+
+/* --- anchors --- */
+
+bool anchor_carry(struct traffic *traffic, struct anchor *anchor, const struct carrier *carrier) {
+    if (anchor->carrier.stream && table_get(&traffic->by_stream, anchor->carrier.stream) == anchor)
+        table_remove(&traffic->by_stream, anchor->carrier.stream);
+    anchor->carrier = *carrier;
+    if (carrier->transport == TRANSPORT_TCP || carrier->transport == TRANSPORT_TLS)
+        anchor->over_stream = true;
+    if (carrier->stream && !table_put(&traffic->by_stream, carrier->stream, anchor)) {
+        anchor->carrier = (struct carrier){0};
+        return false;
+    }
+    return true;
+}
+
+/* L5 asks for authentic fresh ESP, which the caller has; C5 and L7 are asked here. */
+bool anchor_may_move(const struct traffic *traffic, const struct anchor *anchor, const struct carrier *to) {
+    if (to->transport == TRANSPORT_UDP)
+        return !anchor->over_stream;
+    const struct anchor *other = table_get(&traffic->by_stream, to->stream);
+    return !other || other == anchor;
+}
+
+static void anchor_add(struct traffic *traffic, uint32_t number, const struct carrier *carrier) {
+    struct anchor *anchor = table_get(&traffic->by_anchor, number);
+    if (!anchor) {
+        anchor = calloc(1, sizeof *anchor);
+        if (!anchor || !table_put(&traffic->by_anchor, number, anchor)) {
+            free(anchor);
+            return;
+        }
+        anchor->number = number;
+        traffic->anchors++;
+    }
+    anchor_carry(traffic, anchor, carrier);
+}
+
+/* --- SAs --- */
+
+static struct installed *find_sa(const struct traffic *traffic, uint32_t spi_in) {
+    return table_get(&traffic->by_spi, spi_in);
+}
+
+static void give_back(struct esp_sa *sa, struct traffic_reports *reports) {
+    struct traffic_report *report = report_add(reports, TRAFFIC_RETIRED);
+    if (report)
+        report->sa = sa;
+    else
+        esp_sa_free(sa); /* its counters are nobody's any more: peers forgot them before it said so */
+}
+
+static void install(struct traffic *traffic, const struct traffic_command *command, struct traffic_reports *reports) {
+    struct anchor *anchor = table_get(&traffic->by_anchor, command->anchor);
+    uint32_t spi_in = esp_sa_spi_in(command->sa);
+    struct installed *installed = anchor && !find_sa(traffic, spi_in) ? calloc(1, sizeof *installed) : NULL;
+    if (!installed || !table_put(&traffic->by_spi, spi_in, installed)) {
+        free(installed);
+        give_back(command->sa, reports);
+        return;
+    }
+    installed->anchor = anchor;
+    installed->sa = command->sa;
+    installed->spi_in = spi_in;
+    installed->replaces = command->replaces;
+    installed->next = anchor->sas;
+    anchor->sas = installed;
+    traffic->sas++;
+    const struct installed *old = command->replaces ? find_sa(traffic, command->replaces) : NULL;
+    if (command->outbound_now || !old)
+        policy_enter(traffic, installed);
+}
+
+/* What waited for the old one to go may be used now. */
+static void release_waiting(struct traffic *traffic, struct anchor *anchor, uint32_t retired) {
+    for (struct installed *waiting = anchor->sas; waiting; waiting = waiting->next)
+        if (!waiting->outbound && waiting->replaces == retired)
+            policy_enter(traffic, waiting);
+}
+
+static void retire(struct traffic *traffic, struct installed *installed, struct traffic_reports *reports) {
+    struct anchor *anchor = installed->anchor;
+    uint32_t spi_in = installed->spi_in;
+    policy_leave(traffic, installed);
+    table_remove(&traffic->by_spi, spi_in);
+    struct installed **at = &anchor->sas;
+    while (*at != installed)
+        at = &(*at)->next;
+    *at = installed->next;
+    traffic->sas--;
+    give_back(installed->sa, reports);
+    free(installed);
+    release_waiting(traffic, anchor, spi_in);
+}
+
+static void anchor_remove(struct traffic *traffic, struct anchor *anchor, struct traffic_reports *reports) {
+    while (anchor->sas)
+        retire(traffic, anchor->sas, reports);
+    anchor_carry(traffic, anchor, &(struct carrier){0});
+    table_remove(&traffic->by_anchor, anchor->number);
+    traffic->anchors--;
+    free(anchor);
+}
+
+void traffic_apply(
+    struct traffic *traffic, uint64_t now, const struct traffic_command *command, struct traffic_reports *reports) {
+    (void)now;
+    struct anchor *anchor = table_get(&traffic->by_anchor, command->anchor);
+    struct installed *installed;
+    switch (command->verb) {
+    case TRAFFIC_ANCHOR_ADD:
+        anchor_add(traffic, command->anchor, &command->carrier);
+        break;
+    case TRAFFIC_ANCHOR_MOVE:
+        if (anchor)
+            anchor_carry(traffic, anchor, &command->carrier);
+        break;
+    case TRAFFIC_ANCHOR_REMOVE:
+        if (anchor)
+            anchor_remove(traffic, anchor, reports);
+        break;
+    case TRAFFIC_INSTALL:
+        install(traffic, command, reports);
+        break;
+    case TRAFFIC_RETIRE:
+        installed = find_sa(traffic, command->spi_in);
+        if (installed && installed->anchor == anchor)
+            retire(traffic, installed, reports);
+        break;
+    }
+}
+
+void traffic_free(struct traffic *traffic) {
+    if (!traffic)
+        return;
+    for (size_t i = 0; i < traffic->by_spi.capacity; i++) {
+        struct installed *installed = traffic->by_spi.slot[i].value;
+        if (installed)
+            esp_sa_free(installed->sa);
+        free(installed);
+    }
+    for (size_t i = 0; i < traffic->by_anchor.capacity; i++)
+        free(traffic->by_anchor.slot[i].value);
+    table_free(&traffic->by_anchor);
+    table_free(&traffic->by_spi);
+    table_free(&traffic->by_stream);
+    table_free(&traffic->policy);
+    free(traffic);
+}
+
+size_t traffic_anchors(const struct traffic *traffic) {
+    return traffic->anchors;
+}
+
+size_t traffic_sas(const struct traffic *traffic) {
+    return traffic->sas;
+}

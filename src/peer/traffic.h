@@ -1,0 +1,52 @@
+/* traffic.h: what the files of the worker's half share. traffic.c: anchors, SAs, commands; inbound.c: frames in;
+ * policy.c: which SA an inner packet takes. Nothing here allocates per packet. */
+#ifndef IKETCP_PEER_TRAFFIC_H
+#define IKETCP_PEER_TRAFFIC_H
+
+#include "peer/peer.h"
+#include "peer/table.h"
+
+struct anchor {
+    uint32_t number;
+    struct carrier carrier;
+    bool over_stream; /* C5: never over UDP again */
+    struct installed *sas;
+};
+
+/* An inner packet whose destination lies in `cover` may be this SA's; esp_sa_takes says exactly. */
+struct policy_entry {
+    struct policy_entry *next; /* with the same cover: narrower ones first, then newer ones */
+    struct installed *owner;
+    uint64_t key; /* of cover, in traffic.policy */
+    uint8_t family, length;
+    uint32_t narrowness;
+};
+
+struct installed {
+    struct installed *next; /* of the same anchor */
+    struct anchor *anchor;
+    struct esp_sa *sa;
+    uint32_t spi_in, replaces;
+    bool outbound; /* is in the policy */
+    bool soft_said;
+    struct policy_entry entry[SELECTORS_MAX];
+    size_t entries;
+};
+
+struct traffic {
+    uint8_t worker;
+    struct table by_anchor, by_spi, by_stream; /* by_stream: whose current carrier it is */
+    struct table policy; /* key of a prefix -> first policy_entry */
+    uint32_t covers[2][129]; /* how many entries there are of each length, IPv4 and IPv6 */
+    size_t anchors, sas;
+};
+
+void policy_enter(struct traffic *, struct installed *);
+void policy_leave(struct traffic *, struct installed *);
+
+bool anchor_may_move(const struct traffic *, const struct anchor *, const struct carrier *);
+bool anchor_carry(struct traffic *, struct anchor *, const struct carrier *);
+
+struct traffic_report *report_add(struct traffic_reports *, enum traffic_report_kind); /* NULL: full */
+
+#endif
