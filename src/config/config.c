@@ -69,8 +69,8 @@ static bool build_all(struct sections *sections, struct config *config, struct d
             return false;
         if (!connection_build(&builder))
             continue;
-        if (config->connections == CONNECTIONS_MAX - 1)
-            complain(diagnostics, builder.section->place, "more than %zu connections", CONNECTIONS_MAX - 1);
+        if (config->connections == CONNECTIONS_MAX)
+            complain(diagnostics, builder.section->place, "more than %zu connections", CONNECTIONS_MAX);
         else
             config->connections++;
     }
@@ -88,6 +88,7 @@ struct config *config_parse(const struct config_source *source, struct diagnosti
     bool ok = !sections.no_memory && check_values(&sections, config, diagnostics) &&
               build_all(&sections, config, diagnostics);
     sections_free(&sections);
+    diagnostics_sort(diagnostics, source);
     if (ok && diagnostics->errors == 0)
         return config;
     config_free(config);
@@ -122,13 +123,11 @@ bool config_orient(struct config_connection *c, bool (*is_local)(void *context, 
         right = c->left.kind == HOST_ANY ? LOCAL : REMOTE;
     c->us = -1;
     if (left == LOCAL && right == LOCAL)
-        return fail(err, CONFIG, 0, "conn %s: both left and right are this host", c->name);
+        return fail(err, CONFIG, 0, "both left and right are this host");
     if (left != LOCAL && right != LOCAL) {
         char one[ADDRESS_TEXT_MAX] = "", other[ADDRESS_TEXT_MAX] = "";
         return fail(err, CONFIG, 0,
-            "conn %s: neither left (%s) nor right (%s) is an address of this host; write %%defaultroute for its own "
-            "end",
-            c->name,
+            "neither left (%s) nor right (%s) is an address of this host; write %%defaultroute for its own end",
             c->left.kind == HOST_ADDRESS ? address_text(&c->left.address, one)
             : c->left.kind == HOST_NAME  ? c->left.name
                                          : "%any",

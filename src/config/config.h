@@ -93,10 +93,6 @@ struct config {
 struct config *config_parse(const struct config_source *, struct diagnostics *);
 void config_free(struct config *);
 
-/* For `iketcpd --check`: reads both files and says all that is wrong with either, and (as warnings) which connections
- * have no secret. True: no errors. */
-bool config_check(const char *config_path, const char *secrets_path, struct diagnostics *);
-
 /* The n-th keyword that ipsec.conf may contain, done or merely known; false behind the last. For checks of the
  * documentation and for completion. */
 struct config_keyword_info {
@@ -108,7 +104,7 @@ struct config_keyword_info {
 bool config_keyword(size_t n, struct config_keyword_info *);
 
 /* Which side is us, as Libreswan finds it: by the host's addresses, %defaultroute, and %any being the other. Sets `us`;
- * false and *err when neither or both could be. */
+ * false and *err (without the connection's name) when neither or both could be. */
 MUST_USE bool config_orient(
     struct config_connection *, bool (*is_local)(void *context, const struct address *), void *context, struct error *);
 static inline const struct config_end *config_us(const struct config_connection *c) {
@@ -127,5 +123,8 @@ struct secrets *secrets_parse(const char *name, const char *text, struct diagnos
 void secrets_free(struct secrets *); /* wipes */
 /* The PSK for this pair as Libreswan chooses: both named beats one named beats none (%any). False: there is none. */
 bool secrets_psk(const struct secrets *, const struct identity *local, const struct identity *remote, struct span *psk);
+/* For `iketcpd --check`: adds a warning (at path:1:1) for each connection whose identities are known and have no key. */
+void config_check_secrets(
+    const struct config *, const struct secrets *, const char *secrets_path, struct diagnostics *);
 
 #endif

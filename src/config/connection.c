@@ -106,6 +106,15 @@ static bool has_family(const struct config_end *end, uint8_t family) {
     return end->subnets == 0 && (end->address.family == family || end->address.family == 0);
 }
 
+/* Each pair of subnets of one family is a Child SA of its own. */
+static size_t count_pairs(const struct config_connection *c) {
+    size_t pairs = 0;
+    for (size_t i = 0; i < c->left.subnets; i++)
+        for (size_t j = 0; j < c->right.subnets; j++)
+            pairs += c->left.subnet[i].address.family == c->right.subnet[j].address.family;
+    return pairs;
+}
+
 static void check_subnets(struct builder *b) {
     struct config_connection *c = b->connection;
     const struct setting *right = chosen_by_name(&b->chosen, "subnet", SIDE_RIGHT);
@@ -114,6 +123,10 @@ static void check_subnets(struct builder *b) {
     if (!common)
         complain(b->diagnostics, place_of(b, right),
             "conn %s has IPv4 at one end of the tunnel and IPv6 at the other: nothing could pass", c->name);
+    if (count_pairs(c) > PAIRS_MAX)
+        complain(b->diagnostics, b->section->place,
+            "conn %s has %zu pairs of subnets, %zu at most; make several conns of it", c->name, count_pairs(c),
+            PAIRS_MAX);
     if (c->transport && (c->left.subnets || c->right.subnets))
         complain(b->diagnostics, place_of(b, said(b, "type")),
             "conn %s: type=transport protects the two hosts themselves; drop the subnets or write type=tunnel",
@@ -153,10 +166,9 @@ static void check_times(struct builder *b) {
         complain(b->diagnostics, place_of(b, said(b, "retransmit-timeout")),
             "retransmit-timeout=%llums must be longer than retransmit-interval=%llums",
             (unsigned long long)c->retransmit_timeout_ms, (unsigned long long)c->retransmit_interval_ms);
-    if (c->dpd_timeout_s && c->dpd_delay_s && c->dpd_timeout_s <= c->dpd_delay_s)
-        complain(b->diagnostics, place_of(b, said(b, "dpdtimeout")),
-            "dpdtimeout=%llus must be longer than dpddelay=%llus", (unsigned long long)c->dpd_timeout_s,
-            (unsigned long long)c->dpd_delay_s);
+    if (said(b, "dpdtimeout") && c->dpd_timeout_s)
+        warn_at(b->diagnostics, place_of(b, said(b, "dpdtimeout")),
+            "dpdtimeout is not used: with IKEv2 a peer is dead after retransmit-timeout, as in Libreswan");
     if (said(b, "dpdaction") && c->dpd_delay_s == 0)
         warn_at(b->diagnostics, place_of(b, said(b, "dpdaction")), "dpdaction does nothing without dpddelay");
 }

@@ -64,6 +64,31 @@ void warn_at(struct diagnostics *list, struct place place, const char *format, .
     va_end(values);
 }
 
+static size_t rank_of(const struct config_source *source, const struct diagnostic *one) {
+    size_t rank = 0;
+    while (rank < source->files && strcmp(source->file[rank].path, one->file) != 0)
+        rank++;
+    return rank;
+}
+
+static bool comes_after(const struct config_source *source, const struct diagnostic *a, const struct diagnostic *b) {
+    size_t rank_a = rank_of(source, a), rank_b = rank_of(source, b);
+    if (rank_a != rank_b)
+        return rank_a > rank_b;
+    return a->line != b->line ? a->line > b->line : a->column > b->column;
+}
+
+/* By insertion: equal ones stay in order, and most are in order already. */
+void diagnostics_sort(struct diagnostics *list, const struct config_source *source) {
+    for (size_t i = 1; i < list->count; i++) {
+        struct diagnostic one = list->list[i];
+        size_t at = i;
+        for (; at > 0 && comes_after(source, &list->list[at - 1], &one); at--)
+            list->list[at] = list->list[at - 1];
+        list->list[at] = one;
+    }
+}
+
 void diagnostics_free(struct diagnostics *list) {
     for (size_t i = 0; i < list->count; i++)
         free(list->list[i].file);

@@ -11,6 +11,7 @@
 #define SECTIONS_MAX ((size_t)4096)
 #define CONNECTIONS_MAX ((size_t)1024)
 #define ALSO_MAX ((size_t)32) /* sections that one conn draws in, as Libreswan */
+#define PAIRS_MAX ((size_t)16) /* Child SAs of one conn: IKE_CHILD_CONFIGS_MAX of ike.h */
 
 /* ---- where something is, and what is wrong there (diagnostics.c) ---- */
 struct place {
@@ -20,6 +21,8 @@ struct place {
 /* Both add one diagnostic; `list` NULL: quiet. The same sentence at the same place is said once. */
 void complain(struct diagnostics *list, struct place, const char *format, ...) PRINTF_LIKE(3, 4);
 void warn_at(struct diagnostics *list, struct place, const char *format, ...) PRINTF_LIKE(3, 4);
+/* In the order of the files of a source, then of lines and columns. */
+void diagnostics_sort(struct diagnostics *, const struct config_source *);
 
 /* ---- texts (source.c, pack.c) ---- */
 struct source_file {
@@ -93,6 +96,7 @@ struct keyword {
     bool repeats; /* several lines add up */
     /* Of what is not done (known.c): */
     const char *harmless; /* values that say what iketcp does anyway, between blanks: no complaint */
+    bool ours; /* no option of Libreswan, one that iketcp will have */
     const char *refused; /* why ignoring it would be wrong: an error; NULL: a warning */
 };
 extern const struct keyword keywords_done[], keywords_known[];

@@ -1,5 +1,5 @@
 /* known.c: what Libreswan 4.10 knows and iketcp does not do (names are facts): a warning, or an error where ignoring
- * the option would protect less than was asked for. Values that say what iketcp does anyway are let pass. */
+ * the option would protect less than was asked for; and our own options that are still to come. Values that say what iketcp does anyway are let pass. */
 #include "config/internal.h"
 
 #define LATER(scope_, name_, ...) \
@@ -30,7 +30,7 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_SETUP, "interfaces"),
     LATER(SCOPE_SETUP, "ipsecdir"),
     LATER(SCOPE_SETUP, "keep-alive"),
-    LATER(SCOPE_SETUP, "listen-tls", .harmless = " no "),
+    LATER(SCOPE_SETUP, "listen-tls", .ours = true, .harmless = " no "),
     LATER(SCOPE_SETUP, "logappend"),
     LATER(SCOPE_SETUP, "logfile"),
     LATER(SCOPE_SETUP, "logip"),
@@ -98,7 +98,7 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "connalias"),
     LATER(SCOPE_CONN, "decap-dscp", .harmless = " no "),
     LATER(SCOPE_CONN, "dns-match-id"),
-    LATER(SCOPE_CONN, "enable-tls", .harmless = " no "),
+    LATER(SCOPE_CONN, "enable-tls", .ours = true, .harmless = " no "),
     LATER(SCOPE_CONN, "failureshunt", .harmless = " none passthrough ",
         .refused = "packets would leave unprotected while the tunnel is down; use nftables"),
     LATER(SCOPE_CONN, "fake-strongswan", .harmless = " no "),
@@ -134,7 +134,7 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "ppk", .harmless = " no never permit propose yes ",
         .refused = "the tunnel would come up without the post-quantum key that was insisted on"),
     LATER(SCOPE_CONN, "priority"),
-    LATER(SCOPE_CONN, "proxy"),
+    LATER(SCOPE_CONN, "proxy", .ours = true),
     LATER(SCOPE_CONN, "reauth", .harmless = " no "),
     LATER(SCOPE_CONN, "redirect-to"),
     LATER(SCOPE_CONN, "remote-peer-type"),
@@ -148,7 +148,7 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "sendca"),
     LATER(SCOPE_CONN, "sha2-truncbug", .harmless = " no "),
     LATER(SCOPE_CONN, "tfc", .harmless = " 0 ", .refused = "packets would show their true lengths"),
-    LATER(SCOPE_CONN, "tls-remoteport"),
+    LATER(SCOPE_CONN, "tls-remoteport", .ours = true),
     LATER(SCOPE_CONN, "vti-interface"),
     LATER(SCOPE_CONN, "vti-routing"),
     LATER(SCOPE_CONN, "vti-shared"),

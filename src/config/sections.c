@@ -137,6 +137,8 @@ static const struct keyword *recognize(
         complain(walk->diagnostics, place,
             "'%.*s' is a Libreswan option that iketcp does not do yet, and ignoring it is no good: %s", shown, key.at,
             keyword->refused);
+    else if (keyword->ours)
+        warn_at(walk->diagnostics, place, "'%.*s' is not done yet: ignored", shown, key.at);
     else
         warn_at(walk->diagnostics, place, "'%.*s' is a Libreswan option that iketcp does not do yet: ignored", shown,
             key.at);
