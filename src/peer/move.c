@@ -2,13 +2,6 @@
  * Responder (L5), fresh messages from another UDP address move a flow over UDP, and nothing moves from TCP to UDP (C5). */
 #include "peer/internal.h"
 
-bool carrier_equal(const struct carrier *a, const struct carrier *b) {
-    if (a->transport != b->transport || a->stream != b->stream)
-        return false;
-    return a->transport != TRANSPORT_UDP ||
-           (address_equal(&a->local, &b->local) && address_equal(&a->remote, &b->remote));
-}
-
 bool may_move(const struct peer *peer, const struct carrier *to) {
     if (peer->phase == PHASE_OVER || peer->phase == PHASE_CLOSING || carrier_equal(&peer->carrier, to))
         return false;
