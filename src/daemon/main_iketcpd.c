@@ -133,16 +133,25 @@ static bool print_diagnostics(struct diagnostics *d) {
 }
 
 /* The secrets are looked at when they are named, or can be read. */
+static bool check_secrets(const struct command_line *line, const struct config *config) {
+    const char *path = line->monitor.secrets_path;
+    struct diagnostics d = {0};
+    if (!line->secrets_named && access(path, R_OK) != 0)
+        return true;
+    struct secrets *secrets = secrets_read(path, &d);
+    if (secrets != NULL && config != NULL)
+        config_check_secrets(config, secrets, path, &d);
+    bool good = print_diagnostics(&d) && secrets != NULL;
+    secrets_free(secrets);
+    return good;
+}
+
 static int check(const struct command_line *line) {
     struct diagnostics d = {0};
     struct config_source *source = config_source_read(line->monitor.config_path);
     struct config *config = source != NULL ? config_parse(source, &d) : NULL;
     bool good = print_diagnostics(&d) && config != NULL;
-    if (line->secrets_named || access(line->monitor.secrets_path, R_OK) == 0) {
-        struct secrets *secrets = secrets_read(line->monitor.secrets_path, &d);
-        good = print_diagnostics(&d) && secrets != NULL && good;
-        secrets_free(secrets);
-    }
+    good = check_secrets(line, config) && good;
     if (good)
         printf("%s: %zu connection%s, no errors\n", line->monitor.config_path, config->connections,
             config->connections == 1 ? "" : "s");
