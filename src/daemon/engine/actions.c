@@ -80,13 +80,13 @@ static void traffic(struct engine *engine, const struct peer_action *action) {
 }
 
 static void tell(struct engine *engine, const struct peer_action *action) {
-    const char *connection = action->connection;
-    if (action->kind == PEER_UP)
-        log_info("%s: up", connection);
-    else if (action->text[0] != 0)
-        log_info("%s: %s", connection, action->text);
+    const char *text = action->text;
+    if (text[0] == 0)
+        text = action->kind == PEER_UP ? "up" : "down";
+    if (action->connection[0] == 0)
+        log_info("%s", text); /* of a stranger */
     else
-        log_info("%s: down", connection);
+        log_info("%s: %s", action->connection, text);
     control_event(engine, action);
 }
 
