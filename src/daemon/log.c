@@ -77,19 +77,23 @@ static void to_stderr(enum log_level level, const char *text) {
         return; /* nobody is there to read it */
 }
 
-void log_line(enum log_level level, const char *format, ...) {
-    if ((int)level > atomic_load_explicit(&journal.level, memory_order_relaxed))
-        return;
-    int saved = errno;
-    char text[LINE_MAX_OCTETS];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    make_harmless(text);
+static void write_line(enum log_level level, const char *text) {
     if (journal.to_stderr || (journal.starting && level == LOG_LEVEL_ERROR))
         to_stderr(level, text);
     if (!journal.to_stderr)
         syslog(priorities[level], "%s: %s", journal.who, text);
+}
+
+void log_line(enum log_level level, const char *format, ...) {
+    char text[LINE_MAX_OCTETS];
+    int saved = errno;
+    va_list arguments;
+    va_start(arguments, format);
+    if ((int)level <= atomic_load_explicit(&journal.level, memory_order_relaxed)) {
+        vsnprintf(text, sizeof text, format, arguments);
+        make_harmless(text);
+        write_line(level, text);
+    }
+    va_end(arguments);
     errno = saved;
 }

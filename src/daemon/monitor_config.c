@@ -2,6 +2,7 @@
  * new ones are wrong. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,8 +23,7 @@ static void append_diagnostics(const struct diagnostics *d, char **text) {
         char *longer = realloc(*text, have + more + 2);
         if (longer == NULL)
             return;
-        memcpy(longer + have, line, more);
-        memcpy(longer + have + more, "\n", 2);
+        snprintf(longer + have, more + 2, "%s\n", line);
         *text = longer;
     }
 }

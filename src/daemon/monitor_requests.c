@@ -100,11 +100,11 @@ static bool send_answer(struct monitor *m, enum monitor_request_kind kind, uint3
 }
 
 bool monitor_serve(struct monitor *m, struct error *err) {
-    enum monitor_request_kind kind;
+    enum monitor_request_kind kind = 0;
     struct monitor_answer a;
-    uint32_t serial;
+    uint32_t serial = 0;
     size_t length = 0;
-    bool has_answer;
+    bool has_answer = false;
     switch (channel_receive(m->engine_fd, m->record, sizeof m->record, &length, NULL)) {
     case CHANNEL_LATER:
         return true;
