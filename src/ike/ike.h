@@ -102,7 +102,9 @@ enum ike_event_kind {
     IKE_EVENT_CHILD_UP, /* (child) */
     IKE_EVENT_CHILD_DOWN, /* (spi_in): deleted by either side, or its IKE SA is going */
     IKE_EVENT_CHILD_FAILED, /* a Child SA could not be made; the IKE SA lives on (child_config, error) */
-    IKE_EVENT_REKEYED, /* (successor): owns the Child SAs now; the owner takes it, this SA ends by itself */
+    /* (successor): owns the Child SAs now; the owner takes it, looks at its ike_sa_deadline (it may be due at once), and
+     * this SA ends by itself. */
+    IKE_EVENT_REKEYED,
     /* (successor): both sides rekeyed at once and this is the IKE SA that lost (RFC 7296 section 2.8.2). It has no Child
      * SAs and is nobody's successor; the owner takes it, passes messages to it by its SPIs and calls ike_sa_wake, as for
      * any other, until its CLOSED. */

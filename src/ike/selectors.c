@@ -1,0 +1,45 @@
+/* selectors.c: narrowing of traffic selectors, RFC 7296 section 2.9. */
+#include <string.h>
+
+#include "ike/internal.h"
+
+void selectors_effective(
+    const struct selector_list *configured, const struct address *address, struct selector_list *out) {
+    if (configured->count > 0) {
+        *out = *configured;
+        return;
+    }
+    struct prefix host = {.address = *address, .length = (uint8_t)(8 * address_octets(address))};
+    host.address.port = 0;
+    host.address.scope = 0;
+    memset(out, 0, sizeof *out);
+    out->selector[out->count++] = selector_of_prefix(&host);
+}
+
+static bool contains(const struct selector_list *list, const struct selector *selector) {
+    for (size_t i = 0; i < list->count; i++) {
+        struct selector both;
+        if (selector_intersect(&list->selector[i], selector, &both) && selector_equal(&both, selector))
+            return true;
+    }
+    return false;
+}
+
+bool selectors_narrow(
+    const struct selector_list *offered, const struct selector_list *ours, struct selector_list *out) {
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < offered->count; i++)
+        for (size_t j = 0; j < ours->count && out->count < SELECTORS_MAX; j++) {
+            struct selector both;
+            if (selector_intersect(&offered->selector[i], &ours->selector[j], &both) && !contains(out, &both))
+                out->selector[out->count++] = both;
+        }
+    return out->count > 0;
+}
+
+bool selectors_within(const struct selector_list *inner, const struct selector_list *outer) {
+    for (size_t i = 0; i < inner->count; i++)
+        if (!contains(outer, &inner->selector[i]))
+            return false;
+    return true;
+}
