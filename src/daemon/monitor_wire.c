@@ -169,7 +169,7 @@ static void write_routes_set(struct writer *w, const struct monitor_request *q) 
 
 static bool read_routes_set(struct reader *r, struct monitor_request *q) {
     struct host_route_set *s = &q->routes;
-    if (!reader_u32(r, &s->owner) || s->owner == 0 || !read_prefixes(r, s->remote, &s->remotes) || s->remotes == 0 ||
+    if (!reader_u32(r, &s->owner) || s->owner == 0 || !read_prefixes(r, s->remote, &s->remotes) ||
         !read_address(r, &s->source) || !read_address(r, &s->source6) || !read_prefixes(r, s->local, &s->locals) ||
         !reader_u32(r, &s->mtu) || !reader_u32(r, &s->advmss4) || !reader_u32(r, &s->advmss6) ||
         !read_address(r, &s->outer_remote))
@@ -225,8 +225,8 @@ static const struct shape {
     {REQUEST_AUTH, "AUTH", 80, MONITOR_RECORD_MAX, true, write_auth, read_auth},
     {REQUEST_SOCKET, "SOCKET", 1 + ADDRESS_OCTETS, 1 + ADDRESS_OCTETS, true, write_socket, read_socket},
     {REQUEST_TUN, "TUN", MONITOR_TUN_NAME_MAX + 4, MONITOR_TUN_NAME_MAX + 4, true, write_tun, read_tun},
-    {REQUEST_ROUTES_SET, "ROUTES_SET", ROUTES_FIXED + PREFIX_OCTETS,
-        ROUTES_FIXED + 2 * HOST_PREFIXES_MAX *PREFIX_OCTETS, true, write_routes_set, read_routes_set},
+    {REQUEST_ROUTES_SET, "ROUTES_SET", ROUTES_FIXED, ROUTES_FIXED + 2 * HOST_PREFIXES_MAX *PREFIX_OCTETS, true,
+        write_routes_set, read_routes_set},
     {REQUEST_ROUTES_DROP, "ROUTES_DROP", 4, 4, false, write_owner, read_owner},
     {REQUEST_SOURCE, "SOURCE", ADDRESS_OCTETS, ADDRESS_OCTETS, true, write_one_address, read_remote},
     {REQUEST_ADDRESSES, "ADDRESSES", ADDRESS_OCTETS, ADDRESS_OCTETS, true, write_one_address, read_remote},

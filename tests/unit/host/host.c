@@ -240,6 +240,20 @@ static void two_peers_with_one_prefix_share_its_route(void **context) {
     close(fd);
 }
 
+static void an_empty_set_takes_back_the_older_one(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    const char *before = output_of(EVERYTHING);
+    struct host_route_set set = set_of(1, "10.2.0.0/16", NULL), empty = {.owner = 1};
+    must_set(h, &set);
+    must_set(h, &empty);
+    assert_string_equal(output_of(EVERYTHING), before);
+    host_close(h);
+    close(fd);
+}
+
 static void what_cannot_be_set_leaves_nothing_and_says_why(void **context) {
     (void)context;
     NEEDS_ROOT;
@@ -561,6 +575,7 @@ int main(void) {
         cmocka_unit_test(a_name_that_is_taken_gives_another),
         cmocka_unit_test(a_set_that_is_replaced_has_what_the_new_one_says),
         cmocka_unit_test(two_peers_with_one_prefix_share_its_route),
+        cmocka_unit_test(an_empty_set_takes_back_the_older_one),
         cmocka_unit_test(what_cannot_be_set_leaves_nothing_and_says_why),
         cmocka_unit_test(the_whole_internet_swallows_neither_marked_sockets_nor_the_lan),
         cmocka_unit_test(a_selector_that_covers_the_peer_itself_leaves_the_outer_connection_alone),
