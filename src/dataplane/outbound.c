@@ -181,9 +181,9 @@ void outbound_readable(int fd, short what, void *context) {
     size_t octets = 0;
     for (int i = 0; i < READS_PER_WAKE && octets < OCTETS_PER_WAKE && !worker->tun_paused; i++) {
         ssize_t length = read(fd, worker->out.read, sizeof worker->out.read);
-        if (length < 0) {
-            if (errno != EAGAIN && errno != EINTR) /* the device went away or is down: don't turn in circles */
-                tun_pause(worker, BROKEN_MS);
+        if (length <= 0) {
+            if (length == 0 || (errno != EAGAIN && errno != EINTR))
+                tun_pause(worker, BROKEN_MS); /* the device went away or is down: don't turn in circles */
             break;
         }
         counter_add(&worker->counters.tun_reads, 1);

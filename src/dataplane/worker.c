@@ -23,10 +23,9 @@ static void on_command(evutil_socket_t fd, short what, void *context) {
     (void)fd;
     (void)what;
     struct worker *worker = context;
-    if (atomic_load(&worker->stop))
+    commands_run(worker);
+    if (atomic_load(&worker->stop)) /* looked at last: what told of it may have been read just now */
         event_base_loopbreak(worker->base);
-    else
-        commands_run(worker);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context) {

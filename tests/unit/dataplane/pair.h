@@ -1,0 +1,50 @@
+/* pair.h: two workers with stand-ins for their TUN devices (datagram socket pairs: one write is one packet there as well),
+ * one SA with fixed keys between them, and streams over the loopback interface. */
+#ifndef TEST_DATAPLANE_PAIR_H
+#define TEST_DATAPLANE_PAIR_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#undef fail /* base/error.h has another one */
+
+#include "dataplane/dataplane.h"
+#include "dataplane/offload.h"
+#include "packets.h"
+
+#define ANCHOR 7u
+#define SPI_WEST 0x1000u /* inbound at west */
+#define SPI_EAST 0x2000u
+
+struct side {
+    struct worker *worker;
+    int tun; /* our end: what we write comes out of the "TUN" */
+    struct esp_sa *sa;
+};
+struct pair {
+    struct side west, east;
+};
+
+struct pair pair_open(void); /* workers, anchors without a carrier, the SA on both */
+void pair_close(struct pair *);
+void post(struct side *, struct worker_command);
+/* Connects both over a new TCP connection of that number; west is Originator. Moves nothing. */
+void pair_stream(struct pair *, uint32_t stream);
+struct carrier stream_carrier(uint32_t stream);
+void side_move(struct side *, struct carrier);
+int listening(struct address *bound); /* on 127.0.0.1 */
+void tcp_pair(int *originator, int *responder);
+/* The next report of that kind; others are passed over (and freed). Fails the test when none comes within seconds. */
+struct worker_report report_of(struct side *, enum worker_report_kind);
+struct worker_report traffic_report_of(struct side *, enum traffic_report_kind);
+void tun_put(struct side *, const struct packet *); /* with the header for the TUN */
+void tun_get(struct side *, struct packet *); /* waits some seconds */
+bool tun_silent(struct side *, int ms);
+/* A burst by chance goes in at `from`; its packets must come out at `to`, however they were joined. */
+void burst_passes(struct random_source *, struct side *from, struct side *to);
+void send_ike(struct side *, struct carrier, const void *message, size_t length);
+
+#endif

@@ -1,0 +1,356 @@
+/* worker.c: two whole workers in one process, from TUN to TUN. */
+#include "pair.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transport/transport.h"
+
+#define ROUNDS 60
+
+static uint64_t seed;
+
+static struct random_source fresh(void) {
+    seed = 42;
+    return random_seeded(&seed);
+}
+
+static void both_ways(struct pair *pair, int rounds) {
+    struct random_source random = fresh();
+    for (int i = 0; i < rounds; i++) {
+        burst_passes(&random, &pair->west, &pair->east);
+        burst_passes(&random, &pair->east, &pair->west);
+    }
+}
+
+static void assert_ike(struct side *side, uint32_t stream, const void *message, size_t length) {
+    struct worker_report report = report_of(side, WORKER_IKE);
+    assert_int_equal(report.carrier.stream, stream);
+    assert_int_equal(report.length, length);
+    assert_memory_equal(report.octets, message, length);
+    free(report.octets);
+}
+
+static void packets_and_bursts_arrive_both_ways_over_a_stream(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    pair_stream(&pair, 1);
+    side_move(&pair.west, stream_carrier(1));
+    side_move(&pair.east, stream_carrier(1));
+    both_ways(&pair, ROUNDS);
+    const struct worker_counters *counters = worker_counters(pair.west.worker);
+    assert_int_equal(atomic_load(&counters->drops_no_sa) + atomic_load(&counters->drops_queue), 0);
+    assert_true(atomic_load(&counters->stream_writes) >= ROUNDS);
+    pair_close(&pair);
+}
+
+static void ike_goes_out_and_comes_up_beside_traffic(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    uint8_t message[3000];
+    struct random_source random = fresh();
+    random.fill(random.context, message, sizeof message);
+    pair_stream(&pair, 1);
+    send_ike(&pair.west, stream_carrier(1), message, sizeof message);
+    assert_ike(&pair.east, 1, message, sizeof message);
+    send_ike(&pair.east, stream_carrier(1), message, 28);
+    assert_ike(&pair.west, 1, message, 28);
+    side_move(&pair.west, stream_carrier(1));
+    side_move(&pair.east, stream_carrier(1));
+    both_ways(&pair, 3);
+    send_ike(&pair.west, stream_carrier(1), message, 100);
+    assert_ike(&pair.east, 1, message, 100);
+    pair_close(&pair);
+}
+
+static void octets_that_were_read_before_are_not_lost(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    int originator, responder;
+    tcp_pair(&originator, &responder);
+    static const uint8_t early[] = "IKETCP\0\x0a\0\0\0\0MESS\0\x09\0\0";
+    size_t length = sizeof early - 1;
+    uint8_t *octets = malloc(length);
+    memcpy(octets, early, length);
+    post(&pair.east, (struct worker_command){.kind = WORKER_STREAM_ADD,
+                         .carrier = stream_carrier(3),
+                         .fd = responder,
+                         .octets = octets,
+                         .length = length});
+    assert_ike(&pair.east, 3, "MESS", 4);
+    assert_int_equal(write(originator, "\0\0ABC", 5), 5);
+    assert_ike(&pair.east, 3, "ABC", 3);
+    close(originator);
+    struct worker_report report = report_of(&pair.east, WORKER_STREAM_GONE);
+    assert_int_equal(report.carrier.stream, 3);
+    assert_int_equal(report.error.origin, ORIGIN_NONE);
+    pair_close(&pair);
+}
+
+static void L5_authentic_esp_moves_the_anchor_to_the_stream_it_came_on(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    struct random_source random = fresh();
+    pair_stream(&pair, 1);
+    side_move(&pair.west, stream_carrier(1));
+    side_move(&pair.east, stream_carrier(1));
+    both_ways(&pair, 2);
+    pair_stream(&pair, 2);
+    side_move(&pair.west, stream_carrier(2));
+    burst_passes(&random, &pair.west, &pair.east);
+    struct worker_report report = traffic_report_of(&pair.east, TRAFFIC_MOVED);
+    assert_int_equal(report.traffic.anchor, ANCHOR);
+    assert_int_equal(report.traffic.carrier.stream, 2);
+    post(&pair.west, (struct worker_command){.kind = WORKER_STREAM_CLOSE, .carrier = stream_carrier(1), .fd = -1});
+    report = report_of(&pair.east, WORKER_STREAM_GONE);
+    assert_int_equal(report.carrier.stream, 1);
+    both_ways(&pair, 5);
+    pair_close(&pair);
+}
+
+static void a_retired_sa_comes_back_and_its_packets_are_answered_with_icmp(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    static struct packet packet, answer;
+    struct random_source random = fresh();
+    pair_stream(&pair, 1);
+    side_move(&pair.west, stream_carrier(1));
+    both_ways(&pair, 1);
+    post(&pair.west, (struct worker_command){.kind = WORKER_TRAFFIC,
+                         .fd = -1,
+                         .traffic = {.verb = TRAFFIC_RETIRE, .anchor = ANCHOR, .spi_in = SPI_WEST}});
+    struct worker_report report = traffic_report_of(&pair.west, TRAFFIC_RETIRED);
+    assert_ptr_equal(report.traffic.sa, pair.west.sa);
+    esp_sa_free(report.traffic.sa);
+    struct burst_spec spec = {.version = 4, .protocol = 17, .segment = 100, .payload = 50, .ttl = 9};
+    burst_build(&random, &spec, &packet);
+    memset(packet.octets, 0, TUN_HEADER_LENGTH);
+    tun_put(&pair.west, &packet);
+    tun_get(&pair.west, &answer);
+    assert_int_equal(answer.octets[TUN_HEADER_LENGTH + 9], 1);
+    assert_int_equal(answer.octets[TUN_HEADER_LENGTH + 20], 3);
+    report = report_of(&pair.west, WORKER_ONDEMAND);
+    assert_memory_equal(report.octets, packet.octets + TUN_HEADER_LENGTH, report.length);
+    free(report.octets);
+    assert_int_equal(atomic_load(&worker_counters(pair.west.worker)->drops_no_sa), 1);
+    for (int i = 0; i < 1000; i++)
+        tun_put(&pair.west, &packet);
+    int answers = 0;
+    while (!tun_silent(&pair.west, 50)) {
+        tun_get(&pair.west, &answer);
+        answers++;
+    }
+    assert_in_range(answers, 1, 300); /* the rate is limited */
+    pair_close(&pair);
+}
+
+static void removing_an_anchor_gives_back_all_that_is_on_it(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    post(&pair.west,
+        (struct worker_command){
+            .kind = WORKER_TRAFFIC, .fd = -1, .traffic = {.verb = TRAFFIC_ANCHOR_REMOVE, .anchor = ANCHOR}});
+    struct worker_report report = traffic_report_of(&pair.west, TRAFFIC_RETIRED);
+    assert_ptr_equal(report.traffic.sa, pair.west.sa);
+    esp_sa_free(report.traffic.sa);
+    pair_close(&pair);
+}
+
+static void L10_a_corrupt_stream_is_closed_and_no_other(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    pair_stream(&pair, 1);
+    side_move(&pair.west, stream_carrier(1));
+    side_move(&pair.east, stream_carrier(1));
+    both_ways(&pair, 1);
+    int originator, responder;
+    tcp_pair(&originator, &responder);
+    post(&pair.east, (struct worker_command){.kind = WORKER_STREAM_ADD, .carrier = stream_carrier(9), .fd = responder});
+    uint8_t forged[6 + 2 + 60] =
+        "IKETCP\0\x3e\0\0\x20\0\0\0\1\0"; /* SPI and sequence number could be, the rest can't */
+    assert_int_equal(write(originator, forged, sizeof forged), sizeof forged);
+    struct worker_report report = report_of(&pair.east, WORKER_STREAM_GONE);
+    assert_int_equal(report.carrier.stream, 9);
+    assert_int_equal(report.error.origin, ORIGIN_PEER);
+    char octet;
+    assert_int_equal(read(originator, &octet, 1) <= 0, 1);
+    close(originator);
+    both_ways(&pair, 3);
+    pair_close(&pair);
+}
+
+static void a_full_ring_of_reports_holds_a_stream_and_loses_no_ike(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    pair_stream(&pair, 1);
+    uint32_t number;
+    for (number = 0; number < 5000; number++)
+        send_ike(&pair.west, stream_carrier(1), &number, sizeof number);
+    usleep(100000); /* the ring is full, and the stream stands still */
+    for (number = 0; number < 5000; number++)
+        assert_ike(&pair.east, 1, &number, sizeof number);
+    assert_int_equal(atomic_load(&worker_counters(pair.east.worker)->ike_dropped), 0);
+    pair_close(&pair);
+}
+
+/* The far end reads nothing: the TUN must not be read on and on, nor anything be dropped of what was read. */
+static void a_stream_that_stands_still_pushes_back_into_the_tun(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    static struct packet packet;
+    struct random_source random = fresh();
+    int originator, responder;
+    tcp_pair(&originator, &responder);
+    post(
+        &pair.west, (struct worker_command){
+                        .kind = WORKER_STREAM_ADD, .carrier = stream_carrier(1), .fd = originator, .originator = true});
+    side_move(&pair.west, stream_carrier(1));
+    struct burst_spec spec = {.version = 4, .protocol = 6, .segment = 1300, .payload = 52000, .flags = 0x10};
+    burst_build(&random, &spec, &packet);
+    size_t put = 0;
+    for (int idle = 0; idle < 100;) {
+        if (write(pair.west.tun, packet.octets, packet.length) > 0) {
+            put++;
+            idle = 0;
+            assert_true(put < 2000);
+        } else {
+            usleep(1000);
+            idle++;
+        }
+    }
+    assert_int_equal(atomic_load(&worker_counters(pair.west.worker)->drops_queue), 0);
+    size_t wanted = 6 + put * 40 * (2 + 8 + 8 + 1344 + 16), got = 0; /* 1,340 and 2 are padded to 1,344 */
+    static uint8_t octets[1 << 20];
+    while (got < wanted) {
+        ssize_t n = read(responder, octets, sizeof octets);
+        if (n > 0)
+            got += (size_t)n;
+        else
+            usleep(1000);
+        assert_true(n != 0);
+    }
+    assert_int_equal(got, wanted);
+    assert_int_equal(atomic_load(&worker_counters(pair.west.worker)->drops_queue), 0);
+    close(responder);
+    pair_close(&pair);
+}
+
+/* ---- UDP ---- */
+
+static int udp_bound(struct address *bound) {
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), size = 4 << 20;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &size, sizeof size); /* as the monitor makes them */
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
+    address_from_sockaddr(&name, bound);
+    return fd;
+}
+
+static struct carrier udp_carrier(const struct address *local, const struct address *remote) {
+    return (struct carrier){.transport = TRANSPORT_UDP, .local = *local, .remote = *remote};
+}
+
+static void udp_carries_ike_and_traffic(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    struct address west, east;
+    int west_fd = udp_bound(&west), east_fd = udp_bound(&east);
+    post(&pair.west, (struct worker_command){.kind = WORKER_UDP_ADD, .fd = west_fd, .port = west.port});
+    post(&pair.east, (struct worker_command){.kind = WORKER_UDP_ADD, .fd = east_fd, .port = east.port});
+    uint8_t message[200] = "any octets";
+    send_ike(&pair.west, udp_carrier(&west, &east), message, sizeof message);
+    struct worker_report report = report_of(&pair.east, WORKER_IKE);
+    assert_int_equal(report.length, sizeof message);
+    assert_memory_equal(report.octets, message, sizeof message);
+    assert_true(address_equal(&report.carrier.remote, &west) && address_equal(&report.carrier.local, &east));
+    free(report.octets);
+    side_move(&pair.west, udp_carrier(&west, &east));
+    side_move(&pair.east, udp_carrier(&east, &west));
+    both_ways(&pair, ROUNDS);
+    pair_close(&pair);
+}
+
+static void on_port_500_ike_has_no_marker(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    struct address west, raw;
+    int west_fd = udp_bound(&west), raw_fd = udp_bound(&raw);
+    struct sockaddr_storage to;
+    socklen_t length = address_to_sockaddr(&west, &to);
+    /* Its real port is another one: what counts is the one that the control thread names. */
+    post(&pair.west, (struct worker_command){.kind = WORKER_UDP_ADD, .fd = west_fd, .port = 500});
+    uint8_t message[40] = "forty octets that begin without zeros", came[100];
+    assert_int_equal(sendto(raw_fd, message, sizeof message, 0, (struct sockaddr *)&to, length), sizeof message);
+    struct worker_report report = report_of(&pair.west, WORKER_IKE);
+    assert_int_equal(report.length, sizeof message);
+    assert_memory_equal(report.octets, message, sizeof message);
+    free(report.octets);
+    struct carrier carrier = report.carrier;
+    assert_int_equal(carrier.local.port, 500);
+    send_ike(&pair.west, carrier, message, sizeof message);
+    ssize_t got = -1;
+    for (int i = 0; i < 1000 && got < 0; i++, usleep(1000))
+        got = read(raw_fd, came, sizeof came);
+    assert_int_equal(got, sizeof message);
+    assert_memory_equal(came, message, sizeof message);
+    close(raw_fd);
+    pair_close(&pair);
+}
+
+static void over_udp_a_packet_above_the_mtu_is_answered_with_packet_too_big(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    static struct packet packet, answer;
+    struct random_source random = fresh();
+    struct address west, east;
+    int west_fd = udp_bound(&west), east_fd = udp_bound(&east);
+    post(&pair.west, (struct worker_command){.kind = WORKER_UDP_ADD, .fd = west_fd, .port = west.port});
+    side_move(&pair.west, udp_carrier(&west, &east));
+    struct burst_spec spec = {.version = 6, .protocol = 17, .segment = 1500, .payload = 1400, .ttl = 9};
+    burst_build(&random, &spec, &packet);
+    memset(packet.octets, 0, TUN_HEADER_LENGTH);
+    tun_put(&pair.west, &packet);
+    tun_get(&pair.west, &answer);
+    const uint8_t *icmp = answer.octets + TUN_HEADER_LENGTH + 40;
+    assert_int_equal(icmp[0], 2);
+    assert_int_equal(icmp[6] << 8 | icmp[7], 1400);
+    close(east_fd);
+    pair_close(&pair);
+}
+
+static void what_was_never_carried_out_is_freed(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    for (int i = 0; i < 100; i++)
+        send_ike(&pair.west, stream_carrier(77), "x", 1);
+    pair_stream(&pair, 5);
+    post(&pair.west, (struct worker_command){.kind = WORKER_TUN, .fd = -1});
+    pair_close(&pair); /* the sanitizers look for leaks */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packets_and_bursts_arrive_both_ways_over_a_stream),
+        cmocka_unit_test(ike_goes_out_and_comes_up_beside_traffic),
+        cmocka_unit_test(octets_that_were_read_before_are_not_lost),
+        cmocka_unit_test(L5_authentic_esp_moves_the_anchor_to_the_stream_it_came_on),
+        cmocka_unit_test(a_retired_sa_comes_back_and_its_packets_are_answered_with_icmp),
+        cmocka_unit_test(removing_an_anchor_gives_back_all_that_is_on_it),
+        cmocka_unit_test(L10_a_corrupt_stream_is_closed_and_no_other),
+        cmocka_unit_test(a_full_ring_of_reports_holds_a_stream_and_loses_no_ike),
+        cmocka_unit_test(a_stream_that_stands_still_pushes_back_into_the_tun),
+        cmocka_unit_test(udp_carries_ike_and_traffic),
+        cmocka_unit_test(on_port_500_ike_has_no_marker),
+        cmocka_unit_test(over_udp_a_packet_above_the_mtu_is_answered_with_packet_too_big),
+        cmocka_unit_test(what_was_never_carried_out_is_freed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
