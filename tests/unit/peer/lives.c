@@ -1,0 +1,309 @@
+/* lives.c: rekeys that keep the stream, reloads, replacements, endings, and which connection a Responder takes. */
+#include "net.h"
+
+static void over_tcp(struct net *net) {
+    net->end[WEST].config->path.tcp = PATH_YES;
+    net_bring_up(net);
+    net_run(net, 2 * SECOND);
+}
+
+static void rekey(struct net *net, int end, bool ike) {
+    struct error err;
+    net_take(net, end, peers_rekey(net->end[end].peers, net->now, "office", ike, &err));
+    assert_int_equal(err.origin, ORIGIN_NONE);
+}
+
+static void assert_agree(struct net *net) {
+    struct peer_status west = *net_status(net, WEST), *east = net_status(net, EAST);
+    assert_true(west.has_ike && east->has_ike);
+    assert_memory_equal(west.fingerprint, east->fingerprint, 32);
+    assert_int_equal(west.children, 1);
+    assert_int_equal(east->children, 1);
+    assert_int_equal(west.child[0].child->spi_in, east->child[0].child->spi_out);
+    assert_true(net_ping(net, WEST, EAST));
+    assert_true(net_ping(net, EAST, WEST));
+}
+
+static void rekeys_of_both_kinds(struct net *net, int end) {
+    uint64_t spi = net_status(net, WEST)->ike.spi_i;
+    uint32_t child = net_status(net, WEST)->child[0].child->spi_in, anchor = net_status(net, EAST)->anchor;
+    rekey(net, end, true);
+    net_run(net, SECOND);
+    assert_true(net_status(net, WEST)->ike.spi_i != spi);
+    assert_int_equal(net_status(net, WEST)->child[0].child->spi_in, child);
+    assert_int_equal(net_status(net, WEST)->rekeys, 1);
+    assert_int_equal(net_status(net, EAST)->rekeys, 1);
+    assert_agree(net);
+    rekey(net, end, false);
+    net_run(net, SECOND);
+    assert_int_not_equal(net_status(net, WEST)->child[0].child->spi_in, child);
+    assert_agree(net);
+    assert_int_equal(net_status(net, EAST)->anchor, anchor);
+    assert_int_equal(net->connects, 1);
+    assert_int_equal(net_open_streams(net, EAST), 1);
+    net_run(net, 70 * SECOND);
+    assert_int_equal(net_totals(net, WEST).ike_sas, 1);
+    assert_int_equal(net_totals(net, EAST).ike_sas, 1);
+    assert_int_equal(net->connects, 1);
+}
+
+static void L8_a_rekey_by_the_originator_keeps_the_connection(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    rekeys_of_both_kinds(net, WEST);
+}
+
+static void L8_a_rekey_by_the_responder_keeps_the_connection(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    rekeys_of_both_kinds(net, EAST);
+}
+
+static void O7_after_a_rekey_by_the_responder_the_originator_still_connects_again(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    rekey(net, EAST, true);
+    net_run(net, SECOND);
+    net_cut(net);
+    net_run(net, SECOND);
+    assert_int_equal(net->connects, 2);
+    assert_agree(net);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);
+}
+
+static void L8_rekeys_that_cross_leave_one_ike_sa_and_one_child_sa(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    rekey(net, WEST, true);
+    rekey(net, EAST, true);
+    net_run(net, 10 * SECOND);
+    assert_agree(net);
+    rekey(net, WEST, false);
+    rekey(net, EAST, false);
+    net_run(net, 20 * SECOND);
+    assert_agree(net);
+    net_run(net, 70 * SECOND);
+    assert_int_equal(net_totals(net, WEST).ike_sas, 1);
+    assert_int_equal(net_totals(net, EAST).ike_sas, 1);
+    assert_int_equal(net->connects, 1);
+}
+
+static void a_cut_in_the_middle_of_a_rekey_loses_nothing(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    for (uint64_t after = 0; after < 30; after += 3) {
+        rekey(net, after % 2 ? EAST : WEST, after % 4 < 2);
+        net_run(net, after);
+        net_cut(net);
+        net_run(net, 20 * SECOND);
+        assert_agree(net);
+    }
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
+}
+
+static void a_reload_keeps_what_is_unchanged(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    uint64_t spi = net_status(net, WEST)->ike.spi_i;
+    net_configure(net, WEST);
+    net_configure(net, EAST);
+    net_run(net, SECOND);
+    assert_true(net_status(net, WEST)->ike.spi_i == spi);
+    assert_int_equal(net->connects, 1);
+    assert_agree(net);
+}
+
+static void a_reload_deletes_what_changed_and_begins_what_is_automatic(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    uint64_t spi = net_status(net, WEST)->ike.spi_i;
+    net->end[WEST].config->revision = 2;
+    net->end[WEST].config->start = PEER_START_AUTO;
+    net_configure(net, WEST);
+    net_run(net, SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 1);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 2);
+    assert_true(net_status(net, WEST)->ike.spi_i != spi);
+    assert_int_equal(net_totals(net, WEST).peers, 1);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_totals(net, EAST).peers, 1);
+    assert_agree(net);
+}
+
+static void a_reload_without_the_connection_takes_it_down(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    net_take(net, WEST, peers_configure(net->end[WEST].peers, net->now, NULL, 0));
+    net_run(net, SECOND);
+    struct peer_status status;
+    assert_false(peers_status(net->end[WEST].peers, 0, &status));
+    assert_int_equal(net_totals(net, EAST).peers, 0);
+    assert_false(net->end[WEST].host);
+}
+
+static void when_the_gateway_deletes_an_automatic_client_comes_back(void **state) {
+    struct net *net = *state;
+    net->end[WEST].config->start = PEER_START_AUTO;
+    net->end[WEST].config->path.tcp = PATH_YES;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_run(net, SECOND);
+    size_t found;
+    net_take(net, EAST, peers_down(net->end[EAST].peers, net->now, "office", &found));
+    assert_int_equal(found, 1);
+    net_run(net, SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 1);
+    assert_int_equal(net_totals(net, EAST).peers, 0);
+    net_run(net, 8 * SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 2);
+    assert_agree(net);
+}
+
+static void a_shutdown_deletes_politely_and_within_two_seconds_even_when_nobody_answers(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    net_take(net, WEST, peers_shutdown(net->end[WEST].peers, net->now));
+    assert_false(net->end[WEST].host); /* at once */
+    net_run(net, 30);
+    assert_true(peers_idle(net->end[WEST].peers));
+    assert_int_equal(net_totals(net, EAST).peers, 0);
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, 3 * SECOND);
+    net_break_silently(net);
+    net->udp_blocked = true;
+    net_take(net, NORTH, peers_shutdown(net->end[NORTH].peers, net->now));
+    net_run(net, 1999);
+    assert_true(peers_idle(net->end[NORTH].peers));
+    assert_int_equal(traffic_anchors(net->end[NORTH].traffic), 0);
+    net->udp_blocked = false;
+}
+
+static void two_clients_at_once_have_their_own_sas(void **state) {
+    struct net *net = *state;
+    net_bring_up(net);
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_totals(net, EAST).peers, 2);
+    assert_true(net_ping(net, NORTH, EAST));
+    assert_true(net_ping(net, WEST, EAST));
+    assert_true(net_ping(net, EAST, WEST));
+    assert_true(net_ping(net, EAST, NORTH));
+}
+
+/* Both ends are configured to begin. */
+static void both_sides(struct net *net) {
+    for (int end = WEST; end <= EAST; end++) {
+        struct peer_config *config = net->end[end].config;
+        config->start = PEER_START_AUTO;
+        config->may_initiate = true;
+        snprintf(config->remote_host, sizeof config->remote_host, "peer");
+        config->ike.remote_id = net->end[end == WEST ? EAST : WEST].config->ike.local_id;
+        config->after_loss = PEER_AFTER_RESTART;
+    }
+    net->end[EAST].config->ike.child[0].remote = net->end[WEST].config->ike.child[0].local;
+}
+
+static void when_both_sides_begin_at_once_one_ike_sa_stays_and_both_agree_on_it(void **state) {
+    struct net *net = *state;
+    both_sides(net);
+    for (int udp = 0; udp < 2; udp++) {
+        for (int end = WEST; end <= EAST; end++) {
+            net->end[end].config->path.tcp = udp ? PATH_NO : PATH_YES;
+            net->end[end].config->revision++;
+            net_configure(net, end);
+        }
+        net_run(net, 30 * SECOND);
+        assert_int_equal(net_totals(net, WEST).peers, 1);
+        assert_int_equal(net_totals(net, EAST).peers, 1);
+        assert_agree(net);
+        assert_true(net->end[WEST].host && net->end[EAST].host);
+    }
+}
+
+static void the_most_specific_connection_is_taken_by_the_identity(void **state) {
+    struct net *net = *state;
+    static struct peer_config config[3];
+    for (int i = 0; i < 3; i++)
+        net_config(&config[i], EAST);
+    snprintf(config[0].name, sizeof config[0].name, "any");
+    snprintf(config[1].name, sizeof config[1].name, "others");
+    snprintf(config[2].name, sizeof config[2].name, "named");
+    config[1].ike.remote_id = net->end[NORTH].config->ike.local_id;
+    config[2].ike.remote_id = net->end[WEST].config->ike.local_id;
+    net_take(net, EAST, peers_configure(net->end[EAST].peers, net->now, config, 3));
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_string_equal(net_status(net, EAST)->name, "named");
+    assert_true(net_ping(net, WEST, EAST));
+}
+
+static void an_identity_that_nobody_knows_is_refused(void **state) {
+    struct net *net = *state;
+    net->end[EAST].config->ike.remote_id = net->end[NORTH].config->ike.local_id;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 1);
+    assert_non_null(net_said(net, EAST, "no connection is configured for @west"));
+}
+
+static void a_second_child_configuration_is_asked_for_after_the_first(void **state) {
+    struct net *net = *state;
+    struct ike_config *ike = &net->end[WEST].config->ike;
+    ike->children = 2;
+    ike->child[1] = ike->child[0];
+    ike->child[1].name = "second";
+    ike->child[1].local.selector[0].first.octets[1] = ike->child[1].local.selector[0].last.octets[1] = 9;
+    net_bring_up(net);
+    net_run(net, SECOND);
+    assert_int_equal(net_totals(net, WEST).child_sas, 2);
+    assert_int_equal(net_totals(net, EAST).child_sas, 2);
+    assert_non_null(net_said(net, WEST, "Child SA installed: 10.9.0.0/24 <-> 10.2.0.0/24"));
+}
+
+static void lifetimes_rekey_by_themselves_and_traffic_never_stops(void **state) {
+    struct net *net = *state;
+    for (int end = WEST; end <= EAST; end++) {
+        net->end[end].config->ike.lifetime_ms = 900 * SECOND;
+        net->end[end].config->ike.child[0].lifetime_ms = 400 * SECOND;
+        net->end[end].config->ike.rekey_margin_ms = 60 * SECOND;
+    }
+    over_tcp(net);
+    for (int i = 0; i < 400; i++) {
+        assert_true(net_ping(net, WEST, EAST));
+        assert_true(net_ping(net, EAST, WEST));
+        net_run(net, 10 * SECOND);
+    }
+    assert_true(net_status(net, WEST)->rekeys >= 3);
+    assert_int_equal(net->connects, 1);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);
+    assert_agree(net);
+}
+
+int main(void) {
+#define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
+    const struct CMUnitTest tests[] = {
+        T(L8_a_rekey_by_the_originator_keeps_the_connection),
+        T(L8_a_rekey_by_the_responder_keeps_the_connection),
+        T(O7_after_a_rekey_by_the_responder_the_originator_still_connects_again),
+        T(L8_rekeys_that_cross_leave_one_ike_sa_and_one_child_sa),
+        T(a_cut_in_the_middle_of_a_rekey_loses_nothing),
+        T(a_reload_keeps_what_is_unchanged),
+        T(a_reload_deletes_what_changed_and_begins_what_is_automatic),
+        T(a_reload_without_the_connection_takes_it_down),
+        T(when_the_gateway_deletes_an_automatic_client_comes_back),
+        T(a_shutdown_deletes_politely_and_within_two_seconds_even_when_nobody_answers),
+        T(two_clients_at_once_have_their_own_sas),
+        T(when_both_sides_begin_at_once_one_ike_sa_stays_and_both_agree_on_it),
+        T(the_most_specific_connection_is_taken_by_the_identity),
+        T(an_identity_that_nobody_knows_is_refused),
+        T(a_second_child_configuration_is_asked_for_after_the_first),
+        T(lifetimes_rekey_by_themselves_and_traffic_never_stops),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
