@@ -134,7 +134,7 @@ void engine_apply(struct engine *engine, struct peer_output output) {
     for (size_t i = 0; i < output.actions; i++)
         carry_out(engine, &output.action[i]);
     engine->applying = false;
-    timer_set(engine);
+    deadline_set(engine);
     control_settle(engine);
     engine_settle(engine);
 }

@@ -95,7 +95,7 @@ static bool engine_open(struct engine *engine, int fd, struct error *err) {
     peers_limits_defaults(&limits);
     engine->peers = peers_new(&limits, 0, random_system(), engine_now());
     engine->stop_timer = evtimer_new(engine->base, on_stop_timer, engine);
-    if (engine->peers == NULL || engine->stop_timer == NULL || !timer_open(engine) || !outbox_open(engine))
+    if (engine->peers == NULL || engine->stop_timer == NULL || !deadline_open(engine) || !outbox_open(engine))
         return fail(err, OURS, 0, "memory is short");
     return true;
 }
@@ -109,7 +109,7 @@ static void engine_close(struct engine *engine) {
     listeners_free(engine);
     streams_free(engine);
     resolve_free(engine);
-    timer_close(engine);
+    deadline_close(engine);
     outbox_close(engine);
     if (engine->worker != NULL)
         worker_free(engine->worker);

@@ -132,9 +132,9 @@ void reports_close(struct engine *);
 
 /* ---- timer.c ---- */
 uint64_t engine_now(void); /* ms; never goes back, and counts while the machine sleeps */
-MUST_USE bool timer_open(struct engine *);
-void timer_set(struct engine *); /* by peers_deadline; after every call into peers */
-void timer_close(struct engine *);
+MUST_USE bool deadline_open(struct engine *);
+void deadline_set(struct engine *); /* by peers_deadline; after every call into peers */
+void deadline_close(struct engine *);
 
 /* ---- configure.c: from texts to connections that are served, at the start and by reload ---- */
 /* `text`: a sentence, or the diagnostics, a line each. */

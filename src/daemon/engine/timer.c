@@ -17,15 +17,15 @@ static void on_timer(evutil_socket_t fd, short what, void *context) {
     if (peers_deadline(engine->peers) <= now)
         engine_apply(engine, peers_wake(engine->peers, now));
     else
-        timer_set(engine);
+        deadline_set(engine);
 }
 
-bool timer_open(struct engine *engine) {
+bool deadline_open(struct engine *engine) {
     engine->timer = evtimer_new(engine->base, on_timer, engine);
     return engine->timer != NULL;
 }
 
-void timer_set(struct engine *engine) {
+void deadline_set(struct engine *engine) {
     uint64_t deadline = peers_deadline(engine->peers), now = engine_now();
     uint64_t wait = deadline <= now ? 0 : deadline - now;
     if (wait > SLEEP_MOST)
@@ -34,7 +34,7 @@ void timer_set(struct engine *engine) {
     evtimer_add(engine->timer, &after);
 }
 
-void timer_close(struct engine *engine) {
+void deadline_close(struct engine *engine) {
     if (engine->timer != NULL)
         event_free(engine->timer);
     engine->timer = NULL;
