@@ -257,7 +257,7 @@ void peer_down(struct peers *, struct peer *, const struct error *why, const cha
 void peer_take_back(struct peers *, struct peer *); /* host, anchor, Child SAs */
 void peer_delete(struct peers *, struct peer *, const char *why); /* politely */
 void peer_wake(struct peers *, struct peer *);
-void complain(struct peers *, const struct peer *, const char *format, ...) PRINTF_LIKE(3, 4); /* of strangers */
+void complain_of(struct peers *, const struct peer *, const char *format, ...) PRINTF_LIKE(3, 4); /* of strangers */
 void unique_enter(struct peers *, struct peer *);
 void unique_leave(struct peers *, struct peer *);
 void unique_check(struct peers *, struct peer *); /* before its first Child SA: ends others, or marks it as losing */

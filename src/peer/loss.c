@@ -214,7 +214,8 @@ void peer_sa_ended(struct peers *peers, struct sa *sa, const struct ike_event *e
             break;
         }
         if (event->error.notify != NOTIFY_INVALID_KE_PAYLOAD) /* the peer begins again with another group (K12) */
-            complain(peers, peer, "IKE SA with %s failed: %s", carrier_text(&peer->carrier, text), event->error.text);
+            complain_of(
+                peers, peer, "IKE SA with %s failed: %s", carrier_text(&peer->carrier, text), event->error.text);
         peer_over(peers, peer);
         break;
     case PHASE_UP:
@@ -228,7 +229,7 @@ void peer_sa_ended(struct peers *peers, struct sa *sa, const struct ike_event *e
     }
 }
 
-void complain(struct peers *peers, const struct peer *peer, const char *format, ...) {
+void complain_of(struct peers *peers, const struct peer *peer, const char *format, ...) {
     if (peers->now - peers->complaints_since >= SECOND) {
         peers->complaints_since = peers->now;
         peers->complaints = 0;
@@ -264,7 +265,7 @@ static void phase_is_due(struct peers *peers, struct peer *peer) {
         break;
     case PHASE_INIT:
     case PHASE_AUTH:
-        complain(peers, peer, "IKE SA with %s was not authenticated in time", carrier_text(&peer->carrier, text));
+        complain_of(peers, peer, "IKE SA with %s was not authenticated in time", carrier_text(&peer->carrier, text));
         peer_over(peers, peer);
         break;
     default:
