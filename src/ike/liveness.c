@@ -5,7 +5,7 @@ static enum asked liveness_ask(struct ike_sa *sa, struct turn *turn, struct mess
     (void)turn;
     (void)m; /* empty */
     (void)err;
-    return sa->state == IKE_STATE_ESTABLISHED ? ASKED : NOTHING_TO_ASK;
+    return sa->state == IKE_STATE_ESTABLISHED || sa->state == IKE_STATE_REKEYED ? ASKED : NOTHING_TO_ASK;
 }
 
 /* Errors that end the IKE SA when they stand in an authentic request, sections 2.21.2 and 2.21.3. */

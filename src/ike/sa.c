@@ -260,7 +260,8 @@ void ike_sa_start(struct ike_sa *sa, uint64_t now, struct ike_output *out) {
 }
 
 void ike_sa_liveness(struct ike_sa *sa, uint64_t now, struct ike_output *out) {
-    if (sa->state == IKE_STATE_ESTABLISHED && !sa->request.active)
+    bool may = sa->state == IKE_STATE_ESTABLISHED || sa->state == IKE_STATE_REKEYED;
+    if (may && !sa->request.active)
         ask(sa, now, &(struct task){.exchange = &liveness_exchange}, out);
 }
 

@@ -117,6 +117,24 @@ void exchange_carried(struct peers *peers, struct peer *peer) {
     }
 }
 
+/* A predecessor whose rekey the peer may not have seen the end of: on a new connection only the old SPIs tell the peer
+ * that the old IKE SA has moved, so that it asks again (L14). */
+void exchange_greet_predecessors(struct peers *peers, struct peer *peer) {
+    struct sa *all[PEER_SAS_MAX];
+    size_t count = 0;
+    for (struct sa *sa = peer->sas; sa && count < PEER_SAS_MAX; sa = sa->next)
+        if (ike_sa_state(sa->ike) == IKE_STATE_REKEYED)
+            all[count++] = sa;
+    for (size_t i = 0; i < count; i++) {
+        struct ike_output *out = all[i]->closed ? NULL : output_take(peers);
+        if (!out)
+            continue;
+        ike_sa_liveness(all[i]->ike, peers->now, out);
+        exchange_follow(peers, all[i], out, NULL);
+        output_give(peers, out);
+    }
+}
+
 /* One call on the present IKE SA that takes no more than itself. */
 static void on_present(
     struct peers *peers, struct peer *peer, void (*call)(struct ike_sa *, uint64_t now, struct ike_output *)) {

@@ -197,6 +197,7 @@ void exchange_receive(struct peers *, struct sa *, const struct carrier *from, s
 void exchange_wake(struct peers *, struct peer *);
 void exchange_carried(struct peers *, struct peer *);
 void exchange_liveness(struct peers *, struct peer *);
+void exchange_greet_predecessors(struct peers *, struct peer *);
 void exchange_delete(struct peers *, struct peer *);
 void exchange_rekey(struct peers *, struct peer *);
 void exchange_rekey_child(struct peers *, struct peer *, uint32_t spi_in);

@@ -43,6 +43,7 @@ void reconnect_connected(struct peers *peers, struct peer *peer, const struct ca
     peer->carrier = *carrier;
     peer->hello_due = true;
     exchange_carried(peers, peer);
+    exchange_greet_predecessors(peers, peer);
     exchange_next_child(peers, peer);
     if (peer->phase == PHASE_UP)
         tell_anchor(peers, peer);
