@@ -49,14 +49,14 @@ static void bad(struct statement *out, int column, const char *problem, struct p
     snprintf(out->problem + used, sizeof out->problem - used, "%s%s", used ? " " : "", problem);
 }
 
-/* "quoted", {braced} or a word without blanks; then nothing but a comment. */
-static bool take_value(struct line *line, struct statement *out) {
+/* "quoted", {braced} (where `braces` mean that) or a word without blanks; then nothing but a comment. */
+static bool take_value(struct line *line, bool braces, struct statement *out) {
     skip_blanks(line);
     out->value = (struct piece){NULL, 0};
     out->value_column = column_of(line);
     if (line_over(line))
         return true;
-    char close = *line->at == '"' ? '"' : *line->at == '{' ? '}' : '\0';
+    char close = *line->at == '"' ? '"' : *line->at == '{' && braces ? '}' : '\0';
     if (close) {
         line->at++;
         out->value_column++;
@@ -90,7 +90,7 @@ static void read_header(struct line *line, struct statement *out) {
         out->kind = STATEMENT_VERSION;
     } else if (piece_is(word, "conn") || piece_is(word, "include")) {
         bool conn = piece_is(word, "conn");
-        if (!take_value(line, out))
+        if (!take_value(line, false, out))
             return;
         out->kind = conn ? STATEMENT_CONN : STATEMENT_INCLUDE;
         if (out->value.length == 0)
@@ -124,7 +124,7 @@ static bool read_setting(struct line *line, struct statement *out) {
         bad(out, out->column, "a line of a section is 'keyword=value'", (struct piece){NULL, 0});
     } else if (line->at < line->end && *line->at == '=') {
         line->at++;
-        take_value(line, out);
+        take_value(line, true, out);
     } else if (piece_is(out->key, "conn") || piece_is(out->key, "config") || piece_is(out->key, "include")) {
         bad(out, out->column, "must begin in the first column", out->key);
     } else {

@@ -46,6 +46,7 @@ static bool skip_space(struct lexer *l) {
 
 /* False: end of the text. An unterminated quote gives a token with length 0 and quote '?'. */
 static bool next_token(struct lexer *l) {
+    l->record = false;
     if (!skip_space(l))
         return false;
     l->record = l->at == l->line_start;
@@ -225,7 +226,7 @@ static bool take_kind(struct parser *p, struct secret *secret) {
     }
     if (!next_token(l) || l->record) {
         complain(p->diagnostics, place, "after PSK comes the key, in double quotes");
-        return l->at[0] != '\0' || l->record;
+        return l->record;
     }
     place = here(p);
     const char *problem = take_key(l, secret);
@@ -272,33 +273,34 @@ static bool add_id(struct parser *p, struct secret *secret) {
     return true;
 }
 
+static bool at_colon(const struct lexer *l) {
+    return l->token.length == 1 && *l->token.at == ':' && !l->quote;
+}
+
+/* The ids up to the colon, at which the lexer stands then; false: there is none in this record. */
+static bool take_ids(struct parser *p, struct secret *secret, bool *ok) {
+    while (!at_colon(&p->lexer)) {
+        *ok &= add_id(p, secret);
+        if (!next_token(&p->lexer) || p->lexer.record)
+            return false;
+    }
+    secret->any |= secret->ids == 0;
+    return true;
+}
+
 /* The lexer stands at the first token of a record. True: it stands at the next one's when it comes back. */
 static bool take_record(struct parser *p) {
     struct secret secret = {.place = here(p)};
-    bool ok = true, first = true, ahead = false, more = true;
-    while (!(p->lexer.token.length == 1 && *p->lexer.token.at == ':' && !p->lexer.quote)) {
-        if (!first && p->lexer.record) {
-            ahead = true;
-            more = false;
-            break;
-        }
-        ok &= add_id(p, &secret);
-        first = false;
-        more = next_token(&p->lexer);
-        if (!more)
-            break;
-    }
-    if (!more) {
+    bool ok = true, ahead = false;
+    if (!take_ids(p, &secret, &ok)) {
         complain(p->diagnostics, secret.place, "an entry is 'id id : PSK \"...\"'; the colon is missing");
+        ahead = p->lexer.record;
     } else {
         struct place colon = here(p);
-        bool begins = p->lexer.record && !first;
-        if (!next_token(&p->lexer) || (p->lexer.record && !begins)) {
+        if (!next_token(&p->lexer) || p->lexer.record) {
             complain(p->diagnostics, colon, "after the colon comes PSK");
             ahead = p->lexer.record;
         } else if (ok) {
-            if (secret.ids == 0)
-                secret.any = true;
             ahead = take_kind(p, &secret);
         }
     }
