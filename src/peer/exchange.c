@@ -193,4 +193,5 @@ void exchange_next_child(struct peers *peers, struct peer *peer) {
         output_give(peers, out);
         return;
     }
+    host_tell_up(peers, peer);
 }

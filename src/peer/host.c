@@ -46,6 +46,7 @@ static void host_up(struct peers *peers, struct peer *peer) {
     setup->outer_remote = peer->carrier.remote;
     setup->outer_remote.port = 0;
     peer->host_wanted = true;
+    peer->host_asked++;
 }
 
 void host_down(struct peers *peers, struct peer *peer) {
@@ -64,9 +65,30 @@ void host_check(struct peers *peers, struct peer *peer) {
         host_up(peers, peer);
 }
 
+/* Who waits for `up` waits for all Child SAs that are configured: made or refused, with their routes. */
+void host_tell_up(struct peers *peers, struct peer *peer) {
+    const struct sa *sa = peer_sa(peer);
+    size_t configured = peer->conn->config.ike.children;
+    uint32_t all = configured >= 32 ? UINT32_MAX : (1u << configured) - 1;
+    if (peer->phase != PHASE_UP || !peer->host_done || peer->host_asked > 0 || peer->told_up)
+        return;
+    if (peer->initiator && (peer->asked != all || !sa || ike_sa_awaits_answer(sa->ike)))
+        return;
+    char text[ADDRESS_TEXT_MAX];
+    if (peer->conn->config.source_ip.family)
+        action_say(peers, peer, STEP_HOST_UP, "address %s and routes are set",
+            address_text(&peer->conn->config.source_ip, text));
+    else
+        action_say(peers, peer, STEP_HOST_UP, "routes are set");
+    peer->told_up = true;
+    action_add(peers, PEER_UP, peer);
+}
+
 struct peer_output peers_host_done(struct peers *peers, uint64_t now, peer_id id, const struct error *failed) {
     peers_begin(peers, now);
     struct peer *peer = table_get(&peers->by_id, id);
+    if (peer && peer->host_asked > 0)
+        peer->host_asked--;
     if (!peer || !peer->host_wanted || peer->phase != PHASE_UP)
         return peers_finish(peers);
     if (failed && failed->origin != ORIGIN_NONE) {
@@ -76,15 +98,6 @@ struct peer_output peers_host_done(struct peers *peers, uint64_t now, peer_id id
         return peers_finish(peers);
     }
     peer->host_done = true;
-    if (peer->told_up)
-        return peers_finish(peers);
-    char text[ADDRESS_TEXT_MAX];
-    if (peer->conn->config.source_ip.family)
-        action_say(peers, peer, STEP_HOST_UP, "address %s and routes are set",
-            address_text(&peer->conn->config.source_ip, text));
-    else
-        action_say(peers, peer, STEP_HOST_UP, "routes are set");
-    peer->told_up = true;
-    action_add(peers, PEER_UP, peer);
+    host_tell_up(peers, peer);
     return peers_finish(peers);
 }

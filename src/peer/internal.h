@@ -108,6 +108,7 @@ struct peer {
     bool hello_due; /* L2, behind the request that was outstanding */
     bool over_stream; /* C5: it runs over TCP, so never over UDP again */
     bool host_wanted, host_done, told_up;
+    uint32_t host_asked; /* PEER_HOST_UPs that are not answered yet */
     uint64_t source; /* half-open per source */
     uint64_t identity_key; /* in peers.by_identity; 0: not there */
     uint64_t due_at; /* of the phase: resolving, waiting, half-open, closing; NEVER */
@@ -249,6 +250,7 @@ void retire_child(struct peers *, struct sa *, const struct ike_event *);
 void children_forget(struct peers *, struct peer *);
 void host_check(struct peers *, struct peer *); /* sets up, renews or takes back, and tells who waits */
 void host_down(struct peers *, struct peer *);
+void host_tell_up(struct peers *, struct peer *); /* once, when all that was asked for is there */
 
 /* loss.c, unique.c, commands.c */
 void established(struct peers *, struct peer *);

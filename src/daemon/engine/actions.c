@@ -135,6 +135,5 @@ void engine_apply(struct engine *engine, struct peer_output output) {
         carry_out(engine, &output.action[i]);
     engine->applying = false;
     deadline_set(engine);
-    control_settle(engine);
     engine_settle(engine);
 }

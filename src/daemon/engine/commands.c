@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DOWN_MOST_S 5
+#define DOWN_MOST_S 3 /* peers wait less for the answer to a DELETE */
 
 /* "there is no connection 'tunel'; did you mean 'tunnel'?", or why it was left out. */
 static void unknown(struct client *client, const char *name) {
@@ -57,13 +57,9 @@ static void up(struct client *client, const char *name, const json_t *request) {
     (void)request;
     struct engine *engine = client->engine;
     const struct peer_config *connection = engine_connection(engine, name);
-    char text[512];
-    if (has_state(engine, name, is_up)) {
-        snprintf(text, sizeof text, "%s is up already", name);
-        client_finish(client, true, text);
-        return;
-    }
-    if (!connection->may_initiate) {
+    client->was_up = has_state(engine, name, is_up);
+    if (!client->was_up && !connection->may_initiate) {
+        char text[160];
         snprintf(text, sizeof text, "%s waits for its peer: the other end is %%any, so only that side can begin", name);
         client_finish(client, false, text);
         return;
@@ -80,33 +76,35 @@ static void up(struct client *client, const char *name, const json_t *request) {
     engine_apply(engine, output);
 }
 
+static void is_down(struct client *client) {
+    char text[96];
+    snprintf(text, sizeof text, "%s is down", client->name);
+    client_finish(client, true, text);
+}
+
 static void on_down_late(evutil_socket_t fd, short what, void *context) {
     (void)fd;
     (void)what;
-    struct client *client = context;
-    char text[160];
-    snprintf(text, sizeof text, "%s: the peer has not confirmed the delete in %d s; it goes on being told",
-        client->name, DOWN_MOST_S);
-    client_finish(client, false, text);
+    is_down(context); /* for us it is; the peer was told and did not answer */
 }
 
 static void down(struct client *client, const char *name, const json_t *request) {
     (void)request;
     struct engine *engine = client->engine;
-    char text[160];
-    if (!has_state(engine, name, is_live)) {
+    struct peer_output output = peers_down(engine->peers, engine_now(), name, &client->downs);
+    if (client->downs == 0) {
+        char text[96];
         snprintf(text, sizeof text, "%s is down already", name);
         client_finish(client, true, text);
-        return;
+    } else {
+        client->wait = WAIT_DOWN;
+        struct timeval most = {.tv_sec = DOWN_MOST_S};
+        if (client->timer == NULL)
+            client->timer = evtimer_new(engine->base, on_down_late, client);
+        if (client->timer != NULL)
+            evtimer_add(client->timer, &most);
     }
-    if (client->timer == NULL)
-        client->timer = evtimer_new(engine->base, on_down_late, client);
-    struct timeval most = {.tv_sec = DOWN_MOST_S};
-    if (client->timer != NULL)
-        evtimer_add(client->timer, &most);
-    client->wait = WAIT_DOWN;
-    size_t found = 0;
-    engine_apply(engine, peers_down(engine->peers, engine_now(), name, &found));
+    engine_apply(engine, output);
 }
 
 static void rekey(struct client *client, const char *name, const json_t *request) {
@@ -241,11 +239,18 @@ static void tell_up(struct client *client, const struct peer_action *action) {
     if (action->kind == PEER_STEP) {
         client_step(client, step_name(action), action->text);
     } else if (action->kind == PEER_UP) {
-        snprintf(text, sizeof text, "%s is up", client->name);
+        snprintf(text, sizeof text, "%s is up%s", client->name, client->was_up ? " already" : "");
         client_finish(client, true, action->text[0] != 0 ? action->text : text);
     } else {
         client_finish(client, false, action->text[0] != 0 ? action->text : "it went down");
     }
+}
+
+static void tell_down(struct client *client, const struct peer_action *action) {
+    if (action->kind == PEER_STEP)
+        client_step(client, step_name(action), action->text);
+    else if (action->kind == PEER_DOWN && --client->downs == 0)
+        is_down(client);
 }
 
 void control_event(struct engine *engine, const struct peer_action *action) {
@@ -255,19 +260,7 @@ void control_event(struct engine *engine, const struct peer_action *action) {
             continue;
         if (client->wait == WAIT_UP && client->peer == action->peer)
             tell_up(client, action);
-        else if (client->wait == WAIT_DOWN && action->kind == PEER_STEP && action->connection != NULL &&
-                 strcmp(client->name, action->connection) == 0)
-            client_step(client, step_name(action), action->text);
-    }
-}
-
-void control_settle(struct engine *engine) {
-    struct client *client;
-    LIST_FOREACH(client, &engine->control.clients, next) {
-        if (client->gone || client->wait != WAIT_DOWN || has_state(engine, client->name, is_live))
-            continue;
-        char text[96];
-        snprintf(text, sizeof text, "%s is down", client->name);
-        client_finish(client, true, text);
+        else if (client->wait == WAIT_DOWN && strcmp(client->name, action->connection) == 0)
+            tell_down(client, action);
     }
 }

@@ -16,6 +16,8 @@ struct client {
     enum client_wait wait;
     peer_id peer; /* WAIT_UP */
     char name[64]; /* of the connection */
+    bool was_up; /* WAIT_UP: before it was asked for */
+    size_t downs; /* WAIT_DOWN: so many peers go */
     bool closing; /* after what is still to be written */
     bool gone; /* the reaper frees it */
 };

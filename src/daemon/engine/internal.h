@@ -172,8 +172,6 @@ MUST_USE bool control_open(struct engine *, int fd, struct error *);
 void control_close(struct engine *);
 /* PEER_STEP, PEER_UP and PEER_DOWN for those who wait. They only write; nobody calls into peers here. */
 void control_event(struct engine *, const struct peer_action *);
-/* After all actions of one call: who waits for `down` may be done now. */
-void control_settle(struct engine *);
 void control_reload(struct engine *); /* SIGHUP */
 
 /* ---- status.c: the contract of `iketcp status --json` ---- */

@@ -260,6 +260,35 @@ static void up_for_what_is_up_answers_at_once_and_unknown_names_are_refused(void
     assert_int_equal(again, 0);
 }
 
+static void shift(struct selector *selector) {
+    selector->first.octets[1] = (uint8_t)(selector->first.octets[1] + 100);
+    selector->last.octets[1] = (uint8_t)(selector->last.octets[1] + 100);
+}
+
+static void up_waits_for_every_child_sa_that_is_configured(void **state) {
+    struct net *net = *state;
+    for (int end = WEST; end <= EAST; end++) {
+        struct ike_config *ike = &net->end[end].config->ike;
+        ike->child[1] = ike->child[0];
+        shift(end == WEST ? &ike->child[1].remote.selector[0] : &ike->child[1].local.selector[0]);
+        ike->children = 2;
+    }
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    size_t children = 0;
+    for (size_t i = 0; i < net->lines; i++) {
+        if (net->line[i].end != WEST)
+            continue;
+        children += net->line[i].kind == PEER_STEP && net->line[i].step == STEP_CHILD_UP;
+        if (net->line[i].kind == PEER_UP)
+            assert_int_equal(children, 2);
+    }
+    assert_int_equal(children, 2);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
@@ -279,6 +308,7 @@ int main(void) {
         T(an_automatic_connection_tries_again_for_ever_with_growing_pauses),
         T(keyingtries_bounds_the_attempts),
         T(a_first_packet_begins_an_on_demand_connection_once),
+        T(up_waits_for_every_child_sa_that_is_configured),
         T(up_for_what_is_up_answers_at_once_and_unknown_names_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
