@@ -75,6 +75,26 @@ static void esp_opens_a_published_gcm_packet_with_an_extended_number(void **stat
     esp_sa_free(sa);
 }
 
+/* RFC 4303, section 3.3.2.1: the ICV is over the packet as sent, followed by the upper half of the number. */
+static void with_esn_the_upper_half_is_authenticated_behind_the_text(void **state) {
+    (void)state;
+    static const uint16_t prf[] = {PRF_HMAC_SHA2_256, PRF_HMAC_SHA2_384, PRF_HMAC_SHA2_512};
+    static const uint8_t upper[4] = {0x12, 0x34, 0x56, 0x78};
+    for (size_t i = 0; i < 3; i++) {
+        struct esp_config config = config_of(every_suite[3 + i], true, 64, true);
+        struct esp_sa *sa = sa_of(&config);
+        sa->sequence_out = UINT64_C(0x123456789abcdef0);
+        uint8_t packet[ROOM], mac[PRF_MAX];
+        size_t icv = cipher_icv_length(config.suite), length = seal_next(sa, packet);
+        const uint8_t header[8] = {1, 2, 3, 4, 0x9a, 0xbc, 0xde, 0xf1};
+        assert_memory_equal(packet, header, sizeof header);
+        const struct span part[] = {span_of(packet, length - icv), span_of(upper, sizeof upper)};
+        assert_true(prf_compute(prf[i], config.integ_out, part, 2, mac));
+        assert_memory_equal(packet + length - icv, mac, icv);
+        esp_sa_free(sa);
+    }
+}
+
 static void there_and_back(struct ends ends, const uint8_t *inner, size_t length, uint8_t next_header) {
     uint8_t packet[ROOM];
     memset(packet, 0xee, sizeof packet);
@@ -386,6 +406,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(esp_seals_the_packet_of_rfc7634),
         cmocka_unit_test(esp_opens_a_published_gcm_packet_with_an_extended_number),
+        cmocka_unit_test(with_esn_the_upper_half_is_authenticated_behind_the_text),
         cmocka_unit_test(every_suite_carries_packets_of_every_length),
         cmocka_unit_test(sealed_packets_end_on_the_boundary_their_cipher_asks_for),
         cmocka_unit_test(no_two_packets_share_an_iv_and_cbc_ivs_look_random),
