@@ -110,8 +110,10 @@ static void the_engine_dies_with_the_monitor(void **context) {
     assert_int_equal(pipe(ends), 0);
     pid_t monitor = fork();
     if (monitor == 0) {
+        alarm(20); /* whatever else goes wrong here */
         if (fork() == 0) {
             struct error err;
+            alarm(20);
             if (privileges_drop(NULL, &err) && write(ends[1], "1", 1) == 1)
                 pause();
             _exit(0);
