@@ -23,15 +23,26 @@ static void strike(struct inbound *in, const char *why) {
         corrupt(in, why);
 }
 
-static void move_anchor(struct inbound *in, struct anchor *anchor) {
-    if (carrier_equal(&anchor->carrier, in->carrier) || !anchor_may_move(in->traffic, anchor, in->carrier))
-        return;
+static bool report_moved(struct inbound *in, const struct anchor *anchor) {
     struct traffic_report *report = report_add(in->reports, TRAFFIC_MOVED);
     if (!report)
-        return; /* the next packet moves it */
+        return false;
     report->anchor = anchor->number;
     report->carrier = *in->carrier;
+    return true;
+}
+
+static void move_anchor(struct inbound *in, struct anchor *anchor) {
+    if (carrier_equal(&anchor->carrier, in->carrier)) {
+        if (anchor->unconfirmed && ++anchor->batches % REPORT_AGAIN == 0)
+            report_moved(in, anchor);
+        return;
+    }
+    if (!anchor_may_move(in->traffic, anchor, in->carrier) || !report_moved(in, anchor))
+        return; /* a full list: the next packet moves it */
     anchor_carry(in->traffic, anchor, in->carrier);
+    anchor->unconfirmed = true;
+    anchor->batches = 0;
 }
 
 static void judge(struct inbound *in, const struct installed *installed, const struct esp_open_job *job) {

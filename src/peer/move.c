@@ -105,7 +105,9 @@ static void moved_by_esp(struct peers *peers, const struct traffic_report *repor
     }
     if (stream)
         stream_proved(peers, stream, peer);
-    if (!carrier_equal(&peer->carrier, &report->carrier))
+    if (carrier_equal(&peer->carrier, &report->carrier))
+        tell_anchor(peers, peer); /* confirmed */
+    else
         move_to(peers, peer, &report->carrier);
     struct sa *sa = peer_sa(peer);
     if (sa)

@@ -133,12 +133,13 @@ void traffic_sealed(struct traffic *traffic, const struct traffic_route *route, 
     if (!esp_sa_wants_rekey(route->sa))
         return;
     struct installed *installed = table_get(&traffic->by_spi, esp_sa_spi_in(route->sa));
-    if (!installed || installed->soft_said)
+    if (!installed || installed->soft_calls++ % REPORT_AGAIN != 0)
         return;
     struct traffic_report *report = report_add(reports, TRAFFIC_SOFT_EXPIRY);
-    if (!report)
-        return; /* with the next packet */
+    if (!report) {
+        installed->soft_calls = 0; /* with the next packet */
+        return;
+    }
     report->anchor = route->anchor;
     report->spi_in = installed->spi_in;
-    installed->soft_said = true;
 }

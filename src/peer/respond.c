@@ -133,7 +133,9 @@ void respond_first(struct peers *peers, const struct carrier *carrier, struct st
         return;
     if (table_put(&peers->by_init, key, sa))
         sa->init_key = key;
-    if (stream)
+    if (stream) {
         stream_own(stream, sa->peer);
+        (void)timer_set(&peers->timers, &stream->timer, peers->now + peers->limits.silent_stream_ms);
+    }
     exchange_receive(peers, sa, carrier, stream, message);
 }

@@ -32,6 +32,7 @@ bool anchor_carry(struct traffic *traffic, struct anchor *anchor, const struct c
     if (anchor->carrier.stream && table_get(&traffic->by_stream, anchor->carrier.stream) == anchor)
         table_remove(&traffic->by_stream, anchor->carrier.stream);
     anchor->carrier = *carrier;
+    anchor->unconfirmed = false;
     if (carrier->transport == TRANSPORT_TCP || carrier->transport == TRANSPORT_TLS)
         anchor->over_stream = true;
     if (carrier->stream && !table_put(&traffic->by_stream, carrier->stream, anchor)) {

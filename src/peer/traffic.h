@@ -6,10 +6,14 @@
 #include "peer/peer.h"
 #include "peer/table.h"
 
+#define REPORT_AGAIN 1024u /* batches or packets between two reports of the same */
+
 struct anchor {
     uint32_t number;
     struct carrier carrier;
     bool over_stream; /* C5: never over UDP again */
+    bool unconfirmed; /* moved here by ESP, and no command said so yet */
+    uint32_t batches; /* since then: a report may be lost on its way, so it is said again now and then */
     struct installed *sas;
 };
 
@@ -28,7 +32,7 @@ struct installed {
     struct esp_sa *sa;
     uint32_t spi_in, replaces;
     bool outbound; /* is in the policy */
-    bool soft_said;
+    uint32_t soft_calls; /* of traffic_sealed since a rekey is due */
     struct policy_entry entry[SELECTORS_MAX];
     size_t entries;
 };

@@ -8,6 +8,14 @@ static void over_tcp(struct net *net) {
     net_run(net, 6 * SECOND);
 }
 
+static void rekey_all(struct net *net) {
+    struct error err;
+    for (int ike = 0; ike < 2; ike++) {
+        net_take(net, WEST, peers_rekey(net->end[WEST].peers, net->now, "office", ike, &err));
+        net_run(net, SECOND);
+    }
+}
+
 static struct carrier east_side(struct net *net) {
     return net_stream(net)->carrier[1];
 }
@@ -252,6 +260,68 @@ static void C5_an_ike_sa_over_tcp_takes_no_ike_over_udp(void **state) {
     net_run(net, 5 * SECOND);
 }
 
+static void K3_a_client_gets_through_with_a_cookie_while_strangers_fill_the_gateway(void **state) {
+    struct net *net = *state;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, NET_DELAY);
+    struct net_frame first = *net_last(net, EAST, true);
+    struct carrier carrier = first.carrier;
+    for (int i = 0; i < 200; i++) {
+        first.octets[1] = (uint8_t)i;
+        carrier.remote.octets[3] = (uint8_t)(100 + i / 40);
+        net_inject(net, EAST, &carrier, first.octets, first.length);
+    }
+    assert_in_range(net_totals(net, EAST).half_open, 99, 101);
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, SECOND);
+    assert_int_equal(net_count(net, NORTH, PEER_UP, 0), 1);
+    assert_int_equal(net_count(net, NORTH, PEER_STEP, STEP_RETRY), 1);
+    assert_true(net_ping(net, NORTH, EAST));
+    net_run(net, 40 * SECOND);
+}
+
+/* Everything that was ever said to east, damaged at random, from strangers' connections and over UDP. */
+static void L10_nothing_that_strangers_send_ends_what_is_established(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    rekey_all(net);
+    uint64_t seed = 99, spi = net_status(net, WEST)->ike.spi_i;
+    struct random_source random = random_seeded(&seed);
+    struct net_frame *frames = malloc(sizeof net->frame);
+    memcpy(frames, net->frame, sizeof net->frame);
+    struct carrier udp = {.transport = TRANSPORT_UDP, .local = net->end[EAST].outer, .remote = net->end[NORTH].outer};
+    udp.local.port = udp.remote.port = 4500;
+    for (int i = 0; i < 6000; i++) {
+        struct net_frame *frame = &frames[random_u32(&random) % NET_FRAMES];
+        if (frame->length == 0 || frame->to != EAST)
+            continue;
+        uint8_t octets[1500];
+        size_t length = frame->length;
+        memcpy(octets, frame->octets, length);
+        for (uint32_t flips = random_u32(&random) % 4; flips > 0; flips--)
+            octets[random_u32(&random) % length] ^= (uint8_t)(1u << random_u32(&random) % 8);
+        if (random_u32(&random) % 8 == 0)
+            length = 1 + random_u32(&random) % length;
+        struct carrier carrier = udp;
+        if (i % 2 && net->streams < 120)
+            carrier = net_attack(net, EAST);
+        net_inject(net, EAST, &carrier, octets, length);
+        if (i % 20 == 0)
+            net_run(net, SECOND);
+    }
+    free(frames);
+    net_run(net, 60 * SECOND);
+    assert_true(net_status(net, WEST)->ike.spi_i == spi);
+    assert_int_equal(net->connects, 1);
+    assert_int_equal(net_totals(net, EAST).peers, 1);
+    assert_int_equal(net_totals(net, EAST).streams, 1);
+    assert_true(net_ping(net, WEST, EAST));
+    assert_true(net_ping(net, EAST, WEST));
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
@@ -269,6 +339,8 @@ int main(void) {
         T(L12_connections_without_a_valid_word_are_bounded_per_source),
         T(half_open_ike_sas_are_bounded_and_end_in_time),
         T(half_open_ike_sas_are_bounded_per_source),
+        T(K3_a_client_gets_through_with_a_cookie_while_strangers_fill_the_gateway),
+        T(L10_nothing_that_strangers_send_ends_what_is_established),
         T(C5_an_ike_sa_over_tcp_takes_no_ike_over_udp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
