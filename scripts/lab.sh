@@ -107,7 +107,7 @@ lab_daemon() {
     lab_spawn "$lab-$side" "$lab_dir/$side.log" "$lab_build/iketcpd" --foreground --config "$lab_dir/$side.conf" \
         --secrets "$lab_dir/$side.secrets" --control "$lab_dir/$side.control" "$@"
     local pid=$spawned tries=0
-    until [ -S "$lab_dir/$side.control" ]; do
+    until lab_cli "$side" status >/dev/null 2>&1; do # a socket may be a killed one's
         tries=$((tries + 1))
         if ! kill -0 "$pid" 2>/dev/null || [ $tries -gt 100 ]; then
             echo "iketcpd of $side did not get ready:" >&2

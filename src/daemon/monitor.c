@@ -166,6 +166,7 @@ static int to_background(struct monitor *m, struct error *err) {
 static int run_engine(struct monitor *m, const struct monitor_loaded *loaded, struct error *err) {
     char state[256], *text = NULL;
     monitor_path_beside(m, ".state", state, sizeof state);
+    monitor_files_remove(m); /* a killed run's: nobody listens there */
     if (!signals_open(m, err))
         return 1;
     m->host = host_open(state, m->options->mark, err);
