@@ -71,6 +71,6 @@ bool host_socket(struct host *h, enum host_socket_kind kind, const struct addres
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
-    return fail(
-        err, HOST, 0, "%s %s: %s", kind == HOST_UDP ? "UDP" : "TCP", address_port_text(local, text), strerror(why));
+    return fail(err, HOST, 0, "%s %s: %s%s", kind == HOST_UDP ? "UDP" : "TCP", address_port_text(local, text),
+        strerror(why), why == EADDRINUSE ? "; another program, perhaps an IKE daemon, has this port" : "");
 }

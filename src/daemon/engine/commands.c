@@ -130,12 +130,11 @@ static void status(struct client *client, const char *name) {
     client_write(client, json_pack("{s:s, s:s, s:o}", "result", "ok", "text", "", "status", all));
 }
 
-static void on_reloaded(struct engine *engine, void *context, bool ok, const char *text) {
-    (void)context;
+static void on_reloaded(struct engine *engine, bool ok, const char *text) {
     if (ok)
-        log_info("reloaded: %s", text);
+        log_info("reloaded: %s", configure_last_line(text));
     else
-        log_error("not reloaded: %s", text);
+        log_error("not reloaded: %s", configure_last_line(text));
     struct client *client;
     LIST_FOREACH(client, &engine->control.clients, next) {
         if (client->wait == WAIT_RELOAD && !client->gone)
@@ -143,17 +142,15 @@ static void on_reloaded(struct engine *engine, void *context, bool ok, const cha
     }
 }
 
-static void reload(struct client *client) {
-    struct engine *engine = client->engine;
-    bool going_on = engine->configuring.busy;
-    client->wait = WAIT_RELOAD;
-    if (!going_on)
-        configure_reload(engine, on_reloaded, NULL);
-}
-
 void control_reload(struct engine *engine) {
     if (!engine->configuring.busy)
-        configure_reload(engine, on_reloaded, NULL);
+        configure_reload(engine, on_reloaded);
+}
+
+/* Who comes while it goes on waits for the same end. */
+static void reload(struct client *client) {
+    client->wait = WAIT_RELOAD;
+    control_reload(client->engine);
 }
 
 static void stop(struct client *client) {

@@ -21,14 +21,26 @@ static void say(struct configuring *configuring, const char *format, ...) {
         strcat(configuring->warnings, "\n");
 }
 
-static void finish(struct engine *engine, bool ok, const char *text) {
+const char *configure_last_line(const char *text) {
+    const char *newline = strrchr(text, '\n');
+    return newline == NULL ? text : newline + 1;
+}
+
+/* Lines have newlines between them, none at the end. */
+static void finish(struct engine *engine, bool ok, const char *lines) {
+    char text[sizeof engine->configuring.warnings + 64];
+    size_t length = strnlen(lines, sizeof text - 1);
+    while (length > 0 && lines[length - 1] == '\n')
+        length--;
+    memcpy(text, lines, length);
+    text[length] = 0;
     struct configuring old = engine->configuring;
     engine->configuring = (struct configuring){0};
     config_free(old.config);
     free(old.connection);
     free(old.left_out);
     if (old.done != NULL)
-        old.done(engine, old.context, ok, text);
+        old.done(engine, ok, text);
 }
 
 static void serve(struct engine *engine) {
@@ -48,7 +60,7 @@ static void serve(struct engine *engine) {
     engine_apply(engine, peers_configure(engine->peers, engine_now(), engine->connection, engine->connections));
     demand_set(engine);
     char text[sizeof configuring->warnings + 64];
-    snprintf(text, sizeof text, "%s%zu connection%s", configuring->warnings, engine->connections,
+    snprintf(text, sizeof text, "%sserving %zu connection%s", configuring->warnings, engine->connections,
         engine->connections == 1 ? "" : "s");
     finish(engine, true, text);
 }
@@ -167,45 +179,32 @@ static bool parse(struct configuring *configuring, const uint8_t *packed, size_t
     return configuring->connection != NULL && configuring->left_out != NULL;
 }
 
-void configure_begin(struct engine *engine, const uint8_t *packed, size_t length, configure_done done, void *context) {
+static void begin(struct engine *engine, const uint8_t *packed, size_t length) {
     struct configuring *configuring = &engine->configuring;
-    if (configuring->busy) {
-        done(engine, context, false, "the configuration is being read already");
+    if (parse(configuring, packed, length) && facts_gather(engine, configuring->config, on_facts))
         return;
-    }
-    *configuring = (struct configuring){.busy = true, .done = done, .context = context};
-    if (!parse(configuring, packed, length) || !facts_gather(engine, configuring->config, on_facts)) {
-        char text[sizeof configuring->warnings];
-        snprintf(text, sizeof text, "%s",
-            configuring->warnings[0] != 0 ? configuring->warnings : "memory is short for the configuration");
-        finish(engine, false, text);
-    }
+    char text[sizeof configuring->warnings];
+    snprintf(text, sizeof text, "%s",
+        configuring->warnings[0] != 0 ? configuring->warnings : "memory is short for the configuration");
+    finish(engine, false, text);
 }
 
-struct reload {
-    struct engine *engine;
-    configure_done done;
-    void *context;
-};
+void configure_begin(struct engine *engine, const uint8_t *packed, size_t length, configure_done done) {
+    engine->configuring = (struct configuring){.busy = true, .done = done};
+    begin(engine, packed, length);
+}
 
 static void on_texts(void *context, const struct monitor_answer *answer) {
-    struct reload reload = *(struct reload *)context;
-    free(context);
+    struct engine *engine = context;
     if (answer->error.origin == ORIGIN_NONE && answer->octets != NULL)
-        configure_begin(reload.engine, answer->octets, answer->length, reload.done, reload.context);
+        begin(engine, answer->octets, answer->length);
     else
-        reload.done(reload.engine, reload.context, false,
-            answer->text != NULL && answer->text[0] != 0 ? answer->text : answer->error.text);
+        finish(engine, false, answer->text != NULL && answer->text[0] != 0 ? answer->text : answer->error.text);
 }
 
-void configure_reload(struct engine *engine, configure_done done, void *context) {
-    struct reload *reload = malloc(sizeof *reload);
-    if (reload == NULL) {
-        done(engine, context, false, "memory is short");
-        return;
-    }
-    *reload = (struct reload){.engine = engine, .done = done, .context = context};
-    monitor_reload(engine->monitor, on_texts, reload);
+void configure_reload(struct engine *engine, configure_done done) {
+    engine->configuring = (struct configuring){.busy = true, .done = done};
+    monitor_reload(engine->monitor, on_texts, engine);
 }
 
 void configure_free(struct engine *engine) {

@@ -68,12 +68,11 @@ static void on_notice(void *context, enum monitor_notice notice) {
     }
 }
 
-static void on_configured(struct engine *engine, void *context, bool ok, const char *text) {
-    (void)context;
+static void on_configured(struct engine *engine, bool ok, const char *text) {
     if (!ok)
         engine_fail(engine, text);
     else
-        log_info("serving %s", text);
+        log_info("%s", configure_last_line(text)); /* what comes before was logged as it was found */
 }
 
 /* The terminal's Ctrl-C reaches us as well; the monitor decides. */
@@ -133,7 +132,7 @@ int engine_main(int fd, const uint8_t *source, size_t length, int log_level) {
         free(engine);
         return 1;
     }
-    configure_begin(engine, source, length, on_configured, NULL);
+    configure_begin(engine, source, length, on_configured);
     event_base_loop(engine->base, 0);
     int status = engine->status;
     engine_close(engine);

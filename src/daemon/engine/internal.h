@@ -137,11 +137,12 @@ void deadline_set(struct engine *); /* by peers_deadline; after every call into 
 void deadline_close(struct engine *);
 
 /* ---- configure.c: from texts to connections that are served, at the start and by reload ---- */
-/* `text`: a sentence, or the diagnostics, a line each. */
-typedef void (*configure_done)(struct engine *, void *context, bool ok, const char *text);
-/* One at a time; `done` may come at once (with ok false) or from the event loop. */
-void configure_begin(struct engine *, const uint8_t *packed, size_t length, configure_done done, void *context);
-void configure_reload(struct engine *, configure_done done, void *context);
+/* `text`: a sentence, or lines of warnings or diagnostics before it. */
+typedef void (*configure_done)(struct engine *, bool ok, const char *text);
+/* Neither may be called while the other goes on (configuring.busy). `done` comes from inside or from the event loop. */
+void configure_begin(struct engine *, const uint8_t *packed, size_t length, configure_done done);
+void configure_reload(struct engine *, configure_done done);
+const char *configure_last_line(const char *text);
 struct left_out { /* a connection that can't be served, and why */
     char name[64];
     char why[320];
@@ -154,7 +155,6 @@ struct configuring {
     size_t connections, left_outs;
     char warnings[4096]; /* lines */
     configure_done done;
-    void *context;
 };
 void configure_free(struct engine *);
 

@@ -96,6 +96,21 @@ static void go_on(struct resolution *resolution) {
     evtimer_add(resolution->later, &at_once);
 }
 
+static const char *reason(int code) {
+    switch (code) {
+    case 0:
+    case EVUTIL_EAI_NODATA:
+        return "it has no address";
+    case EVUTIL_EAI_NONAME:
+        return "there is no such name";
+    case EVUTIL_EAI_AGAIN:
+    case EVUTIL_EAI_FAIL:
+        return "no name server of /etc/resolv.conf answers";
+    default:
+        return evutil_gai_strerror(code);
+    }
+}
+
 /* May be called from inside evdns_getaddrinfo, so it only takes notes. */
 static void on_names(int code, struct evutil_addrinfo *list, void *context) {
     struct resolution *resolution = context;
@@ -116,8 +131,7 @@ static void on_names(int code, struct evutil_addrinfo *list, void *context) {
     if (list != NULL)
         evutil_freeaddrinfo(list);
     if (resolution->found == 0)
-        fail(&resolution->error, HOST, 0, "the name %s could not be resolved: %s", resolution->host,
-            code == 0 ? "it has no address" : evutil_gai_strerror(code));
+        fail(&resolution->error, HOST, 0, "the name %s could not be resolved: %s", resolution->host, reason(code));
     go_on(resolution);
 }
 

@@ -154,7 +154,7 @@ bool translate_connection(const struct config *config, struct config_connection 
     struct name_list *names, struct peer_config *out, struct error *err) {
     memset(out, 0, sizeof *out);
     if (!config_orient(c, is_local, (void *)(uintptr_t)facts, err))
-        return fail_context(err, "conn %s", c->name);
+        return fail_context(err, "conn %s: ", c->name);
     const struct config_end *us = config_us(c), *them = config_them(c);
     struct address remote = them->kind == HOST_ADDRESS ? them->address : (struct address){0};
     struct address local = local_address(us, remote.family, facts);
@@ -167,7 +167,7 @@ bool translate_connection(const struct config *config, struct config_connection 
     out->ike.remote_id = identity_of(them, &remote);
     fill_ike(c, &out->ike);
     if (!children(c, &local, &remote, &out->ike, err))
-        return fail_context(err, "conn %s", c->name);
+        return fail_context(err, "conn %s: ", c->name);
     child_names(c, names, &out->ike);
     fill_path(c, &out->path);
     fill_remote(them, out);
