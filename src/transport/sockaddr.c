@@ -49,7 +49,7 @@ void address_from_sockaddr(const struct sockaddr_storage *from, struct address *
 }
 
 bool socket_addresses(int fd, struct address *local, struct address *remote) {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {0};
     socklen_t length = sizeof storage;
     if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0)
         return false;

@@ -42,16 +42,16 @@ void accept_limits_defaults(struct accept_limits *limits) {
 }
 
 /* Takes it off the list; fd stays open. */
-static void pending_detach(struct pending *p) {
-    TAILQ_REMOVE(&p->listener->pending, p, next);
-    p->listener->pendings--;
+static void pending_detach(struct tcp_listener *listener, struct pending *p) {
+    TAILQ_REMOVE(&listener->pending, p, next);
+    listener->pendings--;
     if (p->event != NULL)
         event_free(p->event);
     p->event = NULL;
 }
 
-static void pending_close(struct pending *p) {
-    pending_detach(p);
+static void pending_close(struct tcp_listener *listener, struct pending *p) {
+    pending_detach(listener, p);
     close(p->fd);
     free(p);
 }
@@ -65,7 +65,7 @@ static void hand_over(struct pending *p, uint8_t worker) {
         .octets = p->octets,
         .length = p->length,
         .worker = worker};
-    pending_detach(p);
+    pending_detach(listener, p);
     listener->on_stream(listener->context, &accepted); /* may free the listener */
     free(p);
 }
@@ -81,13 +81,13 @@ static bool pending_wait(struct pending *p) {
 static void on_event(evutil_socket_t fd, short what, void *context) {
     struct pending *p = context;
     if ((what & EV_READ) == 0) { /* the time is over: close without a word */
-        pending_close(p);
+        pending_close(p->listener, p);
         return;
     }
     ssize_t got = recv(fd, p->octets + p->length, sizeof p->octets - p->length, 0);
     bool again = got < 0 && (errno == EAGAIN || errno == EINTR);
     if (got <= 0 && !again) {
-        pending_close(p);
+        pending_close(p->listener, p);
         return;
     }
     p->length += again ? 0 : (size_t)got;
@@ -96,7 +96,7 @@ static void on_event(evutil_socket_t fd, short what, void *context) {
     if (verdict == FIRST_NAMED)
         hand_over(p, worker);
     else if (verdict == FIRST_BAD || p->length == sizeof p->octets || !pending_wait(p))
-        pending_close(p);
+        pending_close(p->listener, p);
 }
 
 /* IPv6 hosts have a /64 each. */
@@ -127,7 +127,7 @@ static void on_accept(
     }
     /* A flood pushes out the oldest, so that who comes and speaks at once gets through. */
     if (listener->pendings >= listener->limits.streams_max && !TAILQ_EMPTY(&listener->pending))
-        pending_close(TAILQ_FIRST(&listener->pending));
+        pending_close(listener, TAILQ_FIRST(&listener->pending));
     p->listener = listener;
     p->fd = fd;
     p->deadline = monotonic_ms() + listener->limits.first_message_ms;
@@ -135,7 +135,7 @@ static void on_accept(
     listener->pendings++;
     p->event = event_new(listener->base, fd, EV_READ, on_event, p);
     if (p->event == NULL || !pending_wait(p))
-        pending_close(p);
+        pending_close(listener, p);
 }
 
 /* No descriptor or memory is left: a level-triggered loop would spin on the waiting connection. */
@@ -185,8 +185,9 @@ struct tcp_listener *tcp_listener_new(struct event_base *base, int fd, const str
 void tcp_listener_free(struct tcp_listener *listener) {
     if (listener == NULL)
         return;
-    while (!TAILQ_EMPTY(&listener->pending))
-        pending_close(TAILQ_FIRST(&listener->pending));
+    struct pending *p;
+    while ((p = TAILQ_FIRST(&listener->pending)) != NULL)
+        pending_close(listener, p); /* takes it off the list: NOLINT(clang-analyzer-unix.Malloc) */
     if (listener->accept != NULL)
         evconnlistener_free(listener->accept);
     if (listener->again != NULL)

@@ -90,7 +90,7 @@ size_t stream_queued(const struct stream *); /* octets: ours and, by SIOCOUTQNSD
 
 /* ---- UDP (worker) ---- */
 #define UDP_BATCH_MAX 64
-#define UDP_RECEIVE_MAX 1024 /* datagrams that one udp_receive may return: UDP_GRO packs up to 64 into one */
+#define UDP_RECEIVE_MAX 2048 /* datagrams that one udp_receive may return: UDP_GRO packs up to 64 into one */
 #define UDP_DATAGRAM_MAX ((size_t)65535)
 struct udp_datagram {
     uint8_t *octets;

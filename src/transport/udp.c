@@ -51,7 +51,7 @@ struct udp_socket *udp_socket_new(int fd, uint16_t port, struct error *err) {
     }
     udp->fd = fd;
     udp->port = port;
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t length = sizeof name;
     bool good =
         getsockname(fd, (struct sockaddr *)&name, &length) == 0; /* not address_from: :: may be mapped-looking */

@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 
-#define UDP_SLOTS 16 /* buffers of one recvmmsg; with UDP_GRO each may hold many datagrams */
+#define UDP_SLOTS 32 /* buffers of one recvmmsg; with UDP_GRO each may hold many datagrams */
 #define UDP_SEGMENTS_MAX 64 /* the kernel's bound for UDP_SEGMENT */
 #define UDP_GATHER_MAX ((size_t)65000) /* octets in one UDP_SEGMENT message, headers fit beside them */
 #define UDP_CONTROL_SIZE (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
