@@ -51,7 +51,7 @@ bool timer_set(struct timers *timers, struct timer *timer, uint64_t at) {
         return true;
     if (timers->count == timers->capacity) {
         size_t capacity = timers->capacity ? timers->capacity * 2 : 64;
-        struct timer **heap = realloc(timers->heap, capacity * sizeof *heap);
+        struct timer **heap = realloc(timers->heap, capacity * sizeof(struct timer *));
         if (!heap)
             return false;
         timers->heap = heap;

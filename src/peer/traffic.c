@@ -122,8 +122,10 @@ static void retire(struct traffic *traffic, struct installed *installed, struct 
 }
 
 static void anchor_remove(struct traffic *traffic, struct anchor *anchor, struct traffic_reports *reports) {
-    while (anchor->sas)
-        retire(traffic, anchor->sas, reports);
+    for (struct installed *installed = anchor->sas, *next; installed; installed = next) {
+        next = installed->next;
+        retire(traffic, installed, reports);
+    }
     anchor_carry(traffic, anchor, &(struct carrier){0});
     table_remove(&traffic->by_anchor, anchor->number);
     traffic->anchors--;
