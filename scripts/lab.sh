@@ -31,8 +31,9 @@ lab_host() { # NAMESPACE OUTER4 ROUTER4 OUTER6 ROUTER6 INNER4 INNER6
     ip netns add "$1"
     ip link add eth0 netns "$1" type veth peer name "$name" netns "$router"
     ip -n "$1" link set lo up
-    ip -n "$1" link set eth0 up
-    ip -n "$router" link set "$name" up
+    # no link-local addresses that come by themselves: tests compare what a host has before and after
+    ip -n "$1" link set eth0 addrgenmode none up
+    ip -n "$router" link set "$name" addrgenmode none up
     ip -n "$1" address add "$2/24" dev eth0
     ip -n "$router" address add "$3/24" dev "$name"
     ip -n "$1" address add "$4/64" dev eth0 nodad
@@ -40,7 +41,7 @@ lab_host() { # NAMESPACE OUTER4 ROUTER4 OUTER6 ROUTER6 INNER4 INNER6
     ip -n "$1" route add default via "$3"
     ip -n "$1" -6 route add default via "$5"
     ip -n "$1" link add inside type bridge
-    ip -n "$1" link set inside up
+    ip -n "$1" link set inside addrgenmode none up
     ip -n "$1" address add "$6/24" dev inside
     ip -n "$1" address add "$7/64" dev inside nodad
 }
