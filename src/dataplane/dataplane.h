@@ -74,9 +74,12 @@ struct worker_report {
 int worker_report_fd(const struct worker *); /* readable when reports wait; level-triggered */
 size_t worker_take(struct worker *, struct worker_report *, size_t max);
 
-struct worker_counters { /* relaxed atomics */
-    _Atomic uint64_t tun_reads, tun_writes, stream_reads, stream_writes, drops_no_sa, drops_queue, drops_policy,
-        ike_dropped;
+struct worker_counters { /* relaxed atomics: the worker writes, any thread may read */
+    _Atomic uint64_t tun_reads, tun_writes, stream_reads, stream_writes; /* system calls */
+    _Atomic uint64_t drops_no_sa; /* packets from the TUN that no SA takes */
+    _Atomic uint64_t drops_queue; /* that found their stream or socket full or gone, or the TUN's queue full */
+    _Atomic uint64_t drops_policy; /* too big for their tunnel, or malformed */
+    _Atomic uint64_t ike_dropped; /* IKE messages over UDP for which the ring of reports had no room */
 };
 const struct worker_counters *worker_counters(const struct worker *);
 

@@ -140,12 +140,15 @@ void links_retry(struct worker *worker) {
 }
 
 void links_free(struct worker *worker) {
-    struct link *link;
-    while ((link = LIST_FIRST(&worker->gone)) != NULL) {
-        LIST_REMOVE(link, next);
+    struct link *link, *following;
+    for (link = LIST_FIRST(&worker->gone); link != NULL; link = following) {
+        following = LIST_NEXT(link, next);
         free(link);
     }
+    LIST_INIT(&worker->gone);
     for (size_t i = 0; i < LINK_BUCKETS; i++)
-        while ((link = LIST_FIRST(&worker->bucket[i])) != NULL)
+        for (link = LIST_FIRST(&worker->bucket[i]); link != NULL; link = following) {
+            following = LIST_NEXT(link, next);
             link_close(link);
+        }
 }

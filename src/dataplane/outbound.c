@@ -154,8 +154,10 @@ static void one_read(struct worker *worker, size_t length) {
     struct outbound *out = &worker->out;
     struct cut cut;
     struct traffic_route route;
-    if (!cut_begin(&cut, out->read, length))
+    if (!cut_begin(&cut, out->read, length)) {
+        counter_add(&worker->counters.drops_policy, 1);
         return;
+    }
     if (!traffic_route(worker->traffic, cut.packet, cut.length, &route)) {
         counter_add(&worker->counters.drops_no_sa, 1);
         icmp_no_tunnel(worker, cut.packet, cut.length);
@@ -167,6 +169,7 @@ static void one_read(struct worker *worker, size_t length) {
     }
     size_t most = largest_inner(worker, out);
     if (cut_longest(&cut) > most) {
+        counter_add(&worker->counters.drops_policy, 1);
         icmp_too_big(worker, cut.packet, cut.length, most);
         return;
     }

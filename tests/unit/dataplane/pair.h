@@ -4,8 +4,8 @@
 #define TEST_DATAPLANE_PAIR_H
 
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include <cmocka.h>
