@@ -31,9 +31,12 @@ lab_host() { # NAMESPACE OUTER4 ROUTER4 OUTER6 ROUTER6 INNER4 INNER6
     ip netns add "$1"
     ip link add eth0 netns "$1" type veth peer name "$name" netns "$router"
     ip -n "$1" link set lo up
-    # no link-local addresses that come by themselves: tests compare what a host has before and after
+    # no link-local addresses that come by themselves: tests compare what a host has before and after; but fixed ones, since
+    # IPv6 finds no neighbours without
     ip -n "$1" link set eth0 addrgenmode none up
     ip -n "$router" link set "$name" addrgenmode none up
+    ip -n "$1" address add fe80::10/64 dev eth0 nodad
+    ip -n "$router" address add fe80::1/64 dev "$name" nodad
     ip -n "$1" address add "$2/24" dev eth0
     ip -n "$router" address add "$3/24" dev "$name"
     ip -n "$1" address add "$4/64" dev eth0 nodad
