@@ -103,6 +103,10 @@ static void later_fragments_have_no_ports_and_first_ones_do(void **state) {
     length = packet_v6(packet, "::1", "::2", 44, "\x11\0\0\x09....\0\x50\x01\xbb", 12);
     assert_true(inner_parse(packet, length, &flow, &total));
     assert_true(!flow.has_ports && flow.protocol == UDP);
+    /* What follows a later fragment's header is the middle of something, whatever the field says. */
+    length = packet_v6(packet, "::1", "::2", 44, "\x3c\0\0\x09....\x11\xff", 10);
+    assert_true(inner_parse(packet, length, &flow, &total));
+    assert_true(!flow.has_ports && flow.protocol == 60 && flow.header_length == 48);
     length = packet_v6(packet, "::1", "::2", 44, "\x11\0\0\x01....\0\x50\x01\xbb", 12);
     assert_true(inner_parse(packet, length, &flow, &total));
     assert_true(flow.has_ports && flow.source.port == 80 && flow.header_length == 48);
