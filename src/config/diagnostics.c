@@ -35,33 +35,38 @@ static void append(struct diagnostics *list, struct diagnostic *one) {
         list->list[list->count++] = *one;
 }
 
-PRINTF_LIKE(4, 0)
-static void add(struct diagnostics *list, struct place place, bool is_error, const char *format, va_list values) {
-    if (!list)
+static void add(struct diagnostics *list, struct diagnostic *one, struct place place) {
+    one->file = (char *)(uintptr_t)place.file;
+    one->line = place.line;
+    one->column = place.column;
+    make_printable(one->text);
+    if (said_already(list, one))
         return;
-    struct diagnostic one = {
-        .file = (char *)(uintptr_t)place.file, .line = place.line, .column = place.column, .is_error = is_error};
-    vsnprintf(one.text, sizeof one.text, format, values);
-    make_printable(one.text);
-    if (said_already(list, &one))
-        return;
-    list->errors += is_error;
+    list->errors += one->is_error;
     if (list->count < DIAGNOSTICS_MAX)
-        append(list, &one);
+        append(list, one);
 }
 
 void complain(struct diagnostics *list, struct place place, const char *format, ...) {
+    struct diagnostic one = {.is_error = true};
     va_list values;
+    if (!list)
+        return;
     va_start(values, format);
-    add(list, place, true, format, values);
+    vsnprintf(one.text, sizeof one.text, format, values);
     va_end(values);
+    add(list, &one, place);
 }
 
 void warn_at(struct diagnostics *list, struct place place, const char *format, ...) {
+    struct diagnostic one = {.is_error = false};
     va_list values;
+    if (!list)
+        return;
     va_start(values, format);
-    add(list, place, false, format, values);
+    vsnprintf(one.text, sizeof one.text, format, values);
     va_end(values);
+    add(list, &one, place);
 }
 
 static size_t rank_of(const struct config_source *source, const struct diagnostic *one) {

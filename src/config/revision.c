@@ -63,7 +63,7 @@ uint64_t connection_revision(const struct config_connection *c) {
     number(&hash, c->start);
     end(&hash, &c->left);
     end(&hash, &c->right);
-    number(&hash, (uint64_t)(c->us + 1));
+    number(&hash, c->us < 0 ? 2 : (uint64_t)c->us);
     proposals(&hash, &c->ike);
     proposals(&hash, &c->esp);
     const uint64_t flags[] = {c->pfs, c->transport, c->mobike, c->esn_yes, c->esn_no, c->fragmentation,

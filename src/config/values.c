@@ -2,6 +2,7 @@
 #include "config/internal.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -72,12 +73,10 @@ static const struct choice *find_choice(const struct reading *reading, const str
         return NULL;
     }
     char names[160] = "";
-    for (choice = keyword->choice; choice->name; choice++) {
-        if (choice->value < 0 || strlen(names) + strlen(choice->name) + 3 > sizeof names)
-            continue;
-        strcat(names, names[0] ? ", " : "");
-        strcat(names, choice->name);
-    }
+    size_t used = 0;
+    for (choice = keyword->choice; choice->name && used < sizeof names; choice++)
+        if (choice->value >= 0)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", choice->name);
     complain(reading->diagnostics, reading->setting->value_place, "'%.60s' is not right: write one of %s",
         reading->value, names);
     return NULL;
