@@ -61,6 +61,9 @@ static void apply(struct worker *worker, const struct worker_command *command) {
     case WORKER_TUN:
         tun_set(worker, command->fd, command->mtu, command->offload);
         break;
+    case WORKER_DEMAND:
+        icmp_demand_set(worker, (struct prefix *)(void *)command->octets, command->length / sizeof(struct prefix));
+        return; /* kept */
     }
     free(command->octets);
 }

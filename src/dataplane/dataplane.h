@@ -40,6 +40,8 @@ enum worker_command_kind {
     WORKER_UDP_ADD, /* fd, port */
     WORKER_UDP_CLEAR, /* all of them */
     WORKER_TUN, /* fd, mtu, offload: replaces the TUN queue */
+    WORKER_DEMAND, /* octets: an array of struct prefix (malloc'd, the worker's from now on); replaces the one before.
+                    * Packets to one of these that no SA takes are reported as WORKER_ONDEMAND; others get an ICMP answer */
 };
 struct worker_command {
     enum worker_command_kind kind;
@@ -61,7 +63,7 @@ enum worker_report_kind {
     WORKER_TRAFFIC_REPORT, /* traffic */
     WORKER_STREAM_GONE, /* carrier.stream, error: closed by the other side (ORIGIN_NONE: orderly FIN), or corrupt */
     WORKER_UDP_ERROR, /* carrier.remote, error */
-    WORKER_ONDEMAND, /* octets: head of an inner packet that nobody takes */
+    WORKER_ONDEMAND, /* octets: an inner packet to a WORKER_DEMAND prefix that no SA takes */
 };
 struct worker_report {
     enum worker_report_kind kind;

@@ -1,6 +1,7 @@
 /* icmp.c: answers into the TUN about packets that can't go: no tunnel takes them, or they are too big for theirs. */
 #include "dataplane/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ANSWER_MAX ((size_t)1280)
@@ -17,10 +18,29 @@ static void answer(struct worker *worker, const uint8_t *packet, size_t length, 
         worker->joiner.emit(worker, part, 2);
 }
 
+void icmp_demand_set(struct worker *worker, struct prefix *list, size_t count) {
+    free(worker->demand);
+    worker->demand = list;
+    worker->demands = count;
+}
+
+static bool is_demanded(const struct worker *worker, const uint8_t *packet, size_t length) {
+    struct flow flow;
+    size_t total;
+    if (worker->demands == 0 || !inner_parse(packet, length, &flow, &total))
+        return false;
+    for (size_t i = 0; i < worker->demands; i++)
+        if (prefix_contains(&worker->demand[i], &flow.destination))
+            return true;
+    return false;
+}
+
+/* A tunnel is about to come up for what is on demand: who sends there tries again, if no ICMP discourages him. */
 void icmp_no_tunnel(struct worker *worker, const uint8_t *packet, size_t length) {
-    if (allowance_take(&worker->ondemand, dataplane_now()))
+    if (!is_demanded(worker, packet, length))
+        answer(worker, packet, length, 0);
+    else if (allowance_take(&worker->ondemand, dataplane_now()))
         report_ondemand(worker, packet, length);
-    answer(worker, packet, length, 0);
 }
 
 void icmp_too_big(struct worker *worker, const uint8_t *packet, size_t length, size_t mtu) {

@@ -104,6 +104,8 @@ struct worker {
     uint32_t sender; /* the stream that sent last, 0: UDP */
     uint64_t sender_at, other_at; /* ms: when it did, and when the one before it did last */
     struct allowance icmp, ondemand;
+    struct prefix *demand; /* see WORKER_DEMAND */
+    size_t demands;
     struct worker_counters counters;
 };
 
@@ -165,6 +167,7 @@ void tun_resume(struct worker *);
 void outbound_readable(int fd, short what, void *worker);
 
 /* ---- icmp.c ---- */
+void icmp_demand_set(struct worker *, struct prefix *, size_t count); /* takes them over */
 void icmp_no_tunnel(struct worker *, const uint8_t *packet, size_t length);
 void icmp_too_big(struct worker *, const uint8_t *packet, size_t length, size_t mtu);
 

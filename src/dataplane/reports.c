@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ONDEMAND_HEAD ((size_t)128) /* octets of the packet that the control thread sees */
-
 bool reports_have_room(struct worker *worker, size_t ike) {
     size_t room = ring_room(&worker->reports);
     return ike == 0 ? room >= REPORT_ROOM : room >= REPORT_RESERVE + REPORT_ROOM + ike;
@@ -63,7 +61,7 @@ void report_udp_error(struct worker *worker, const struct address *remote, const
 void report_ondemand(struct worker *worker, const uint8_t *packet, size_t length) {
     struct worker_report report = {.kind = WORKER_ONDEMAND};
     if (have_spare(worker))
-        push_octets(worker, &report, span_of(packet, length < ONDEMAND_HEAD ? length : ONDEMAND_HEAD));
+        push_octets(worker, &report, span_of(packet, length));
 }
 
 void report_traffic(struct worker *worker, struct error *corrupt) {

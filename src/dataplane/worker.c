@@ -94,6 +94,7 @@ static void destroy(struct worker *worker) {
         event_base_free(worker->base);
     if (worker->traffic != NULL)
         traffic_free(worker->traffic);
+    icmp_demand_set(worker, NULL, 0);
     ring_close(&worker->commands);
     ring_close(&worker->reports);
     free(worker);

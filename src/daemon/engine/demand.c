@@ -2,6 +2,7 @@
  * peer's own routes and come back when those go. */
 #include "daemon/engine/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DEMAND_OWNER UINT32_C(0x80000000) /* plus the connection's number; peers count from 1 */
@@ -44,6 +45,34 @@ static bool has_routes(const struct engine *engine, const char *name) {
     return false;
 }
 
+/* What lies behind a connection, at most HOST_PREFIXES_MAX prefixes of it. */
+static size_t remote_prefixes(const struct peer_config *connection, struct prefix *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < connection->ike.children; i++) {
+        const struct selector_list *remote = &connection->ike.child[i].remote;
+        for (size_t j = 0; j < remote->count && count < HOST_PREFIXES_MAX; j++)
+            count += range_prefixes(
+                &remote->selector[j].first, &remote->selector[j].last, out + count, HOST_PREFIXES_MAX - count);
+    }
+    return count < HOST_PREFIXES_MAX ? count : HOST_PREFIXES_MAX; /* more would be needed, no more were written */
+}
+
+/* The worker reports packets to these, instead of answering that nobody takes them. */
+static void tell_worker(struct engine *engine) {
+    size_t demanded = 0, count = 0;
+    for (size_t i = 0; i < engine->connections; i++)
+        demanded += wants(&engine->connection[i]);
+    struct prefix *list = calloc(demanded * HOST_PREFIXES_MAX + 1, sizeof *list);
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < engine->connections; i++)
+        if (wants(&engine->connection[i]))
+            count += remote_prefixes(&engine->connection[i], list + count);
+    struct worker_command command = {
+        .kind = WORKER_DEMAND, .fd = -1, .octets = (uint8_t *)list, .length = count * sizeof *list};
+    outbox_post(engine, &command);
+}
+
 void demand_clear(struct engine *engine) {
     for (size_t i = 0; i < engine->connections; i++)
         if (wants(&engine->connection[i]))
@@ -51,6 +80,7 @@ void demand_clear(struct engine *engine) {
 }
 
 void demand_set(struct engine *engine) {
+    tell_worker(engine);
     for (size_t i = 0; i < engine->connections; i++)
         if (wants(&engine->connection[i]) && !has_routes(engine, engine->connection[i].name))
             set(engine, i);

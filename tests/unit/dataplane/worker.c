@@ -133,9 +133,6 @@ static void a_retired_sa_comes_back_and_its_packets_are_answered_with_icmp(void 
     tun_get(&pair.west, &answer);
     assert_int_equal(answer.octets[TUN_HEADER_LENGTH + 9], 1);
     assert_int_equal(answer.octets[TUN_HEADER_LENGTH + 20], 3);
-    report = report_of(&pair.west, WORKER_ONDEMAND);
-    assert_memory_equal(report.octets, packet.octets + TUN_HEADER_LENGTH, report.length);
-    free(report.octets);
     assert_int_equal(atomic_load(&worker_counters(pair.west.worker)->drops_no_sa), 1);
     for (int i = 0; i < 1000; i++)
         tun_put(&pair.west, &packet);
@@ -145,6 +142,32 @@ static void a_retired_sa_comes_back_and_its_packets_are_answered_with_icmp(void 
         answers++;
     }
     assert_in_range(answers, 1, 300); /* the rate is limited */
+    pair_close(&pair);
+}
+
+static void a_packet_on_demand_is_reported_whole_and_not_answered(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    static struct packet packet;
+    struct random_source random = fresh();
+    post(&pair.west, (struct worker_command){.kind = WORKER_TRAFFIC,
+                         .fd = -1,
+                         .traffic = {.verb = TRAFFIC_RETIRE, .anchor = ANCHOR, .spi_in = SPI_WEST}});
+    struct worker_report report = traffic_report_of(&pair.west, TRAFFIC_RETIRED);
+    esp_sa_free(report.traffic.sa);
+    struct burst_spec spec = {.version = 4, .protocol = 17, .segment = 1300, .payload = 1300, .ttl = 9};
+    burst_build(&random, &spec, &packet);
+    memset(packet.octets, 0, TUN_HEADER_LENGTH);
+    struct prefix *demand = calloc(1, sizeof *demand); /* 0.0.0.0/0 */
+    demand->address.family = 4;
+    post(&pair.west, (struct worker_command){
+                         .kind = WORKER_DEMAND, .fd = -1, .octets = (uint8_t *)demand, .length = sizeof *demand});
+    tun_put(&pair.west, &packet);
+    report = report_of(&pair.west, WORKER_ONDEMAND);
+    assert_int_equal(report.length, 20 + 8 + 1300);
+    assert_memory_equal(report.octets, packet.octets + TUN_HEADER_LENGTH, report.length);
+    free(report.octets);
+    assert_true(tun_silent(&pair.west, 100));
     pair_close(&pair);
 }
 
@@ -343,6 +366,7 @@ int main(void) {
         cmocka_unit_test(octets_that_were_read_before_are_not_lost),
         cmocka_unit_test(L5_authentic_esp_moves_the_anchor_to_the_stream_it_came_on),
         cmocka_unit_test(a_retired_sa_comes_back_and_its_packets_are_answered_with_icmp),
+        cmocka_unit_test(a_packet_on_demand_is_reported_whole_and_not_answered),
         cmocka_unit_test(removing_an_anchor_gives_back_all_that_is_on_it),
         cmocka_unit_test(L10_a_corrupt_stream_is_closed_and_no_other),
         cmocka_unit_test(a_full_ring_of_reports_holds_a_stream_and_loses_no_ike),
