@@ -105,6 +105,7 @@ struct peer {
     bool initial_contact;
     bool losing; /* another SA of the same two peers stays instead: deleted as soon as what is due was sent */
     bool quiet; /* its end is nobody's news: another peer of the connection is up */
+    bool delete_due; /* our DELETE goes out when this call has said all that comes before it */
     bool hello_due; /* L2, behind the request that was outstanding */
     bool over_stream; /* C5: it runs over TCP, so never over UDP again */
     bool host_wanted, host_done, told_up;

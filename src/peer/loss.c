@@ -18,6 +18,17 @@ static bool take_anchor(struct peers *peers, struct peer *peer) {
     return true;
 }
 
+/* Attempts of ours that wait for their time are not needed any more. */
+static void end_waiting(struct peers *peers, const struct peer *up) {
+    if (!up->conn->config.may_initiate)
+        return;
+    for (struct peer *peer = peers->peer_list, *next; peer; peer = next) {
+        next = peer->next;
+        if (peer->conn == up->conn && peer->phase == PHASE_WAITING)
+            peer_superseded(peers, peer);
+    }
+}
+
 void established(struct peers *peers, struct peer *peer) {
     if (peer->phase != PHASE_INIT && peer->phase != PHASE_AUTH)
         return;
@@ -43,6 +54,7 @@ void established(struct peers *peers, struct peer *peer) {
     }
     peer->conn->up++;
     unique_enter(peers, peer);
+    end_waiting(peers, peer);
     action_traffic(peers, peer, TRAFFIC_ANCHOR_ADD)->carrier = peer->carrier;
 }
 
@@ -96,7 +108,7 @@ void peer_delete(struct peers *peers, struct peer *peer, const char *why) {
     peer_take_back(peers, peer);
     peer->phase = PHASE_CLOSING;
     peer->due_at = peers->now + PEER_CLOSING_MS;
-    exchange_delete(peers, peer);
+    peer->delete_due = true;
 }
 
 static uint64_t retry_delay(struct peers *peers, uint32_t tries) {
@@ -170,6 +182,8 @@ static void lost(struct peers *peers, struct peer *peer, const struct ike_event 
     action_say(peers, peer, event->by_peer ? STEP_DELETED : STEP_LOST, "%s", text);
     if (peer->conn->config.after_loss == PEER_AFTER_HOLD && peer->conn->config.may_initiate && !event->by_peer)
         peer->conn->on_demand = true;
+    if (peer->conn->up > 0 && peer->conn->config.may_initiate)
+        peer->quiet = true; /* another IKE SA with the same peer stays */
     if (!wants_restart(peer, event) || !may_try_again(peers, peer) || peer->conn->up > 0) {
         peer_down(peers, peer, &event->error, text);
         return;

@@ -45,6 +45,10 @@ struct peer_output peers_finish(struct peers *peers) {
         struct peer *peer = peers->dirty;
         peers->dirty = peer->dirty_next;
         peer->dirty = false;
+        if (peer->delete_due && peer->phase == PHASE_CLOSING) {
+            peer->delete_due = false;
+            exchange_delete(peers, peer);
+        }
         if (peer->phase != PHASE_OVER)
             peer_settle(peers, peer);
     }

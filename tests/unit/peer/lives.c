@@ -206,21 +206,62 @@ static void both_sides(struct net *net) {
     net->end[EAST].config->ike.child[0].remote = net->end[WEST].config->ike.child[0].local;
 }
 
-static void when_both_sides_begin_at_once_one_ike_sa_stays_and_both_agree_on_it(void **state) {
+/* East begins a little later than west: at every moment of west's own handshake. */
+static void when_both_sides_begin_one_ike_sa_stays_and_both_agree_on_it(void **state) {
     struct net *net = *state;
     both_sides(net);
-    for (int udp = 0; udp < 2; udp++) {
+    for (uint64_t offset = 0; offset < 60; offset += 3) {
+        bool udp = offset % 2 == 1;
         for (int end = WEST; end <= EAST; end++) {
             net->end[end].config->path.tcp = udp ? PATH_NO : PATH_YES;
             net->end[end].config->revision++;
-            net_configure(net, end);
+            net_take(net, end, peers_configure(net->end[end].peers, net->now, NULL, 0));
         }
-        net_run(net, 30 * SECOND);
+        net_run(net, 10 * SECOND);
+        net->lines = 0;
+        net_configure(net, WEST);
+        net_run(net, offset);
+        net_configure(net, EAST);
+        net_run(net, 2 * SECOND); /* nobody had to begin again: that takes longer */
         assert_int_equal(net_totals(net, WEST).peers, 1);
         assert_int_equal(net_totals(net, EAST).peers, 1);
         assert_agree(net);
         assert_true(net->end[WEST].host && net->end[EAST].host);
+        assert_true(net_count(net, WEST, PEER_UP, 0) > 0 && net_count(net, EAST, PEER_UP, 0) > 0);
     }
+}
+
+static void a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    struct ike_child old = *net_status(net, EAST)->child[0].child;
+    rekey(net, WEST, false);
+    net_run(net, NET_DELAY); /* east has answered, west does not know it yet */
+    assert_int_equal(net_totals(net, EAST).child_sas, 2);
+    net->frames = 0;
+    uint8_t inner[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 2, 0, 1, 10, 1, 0, 1, 0, 9, 0, 9, 0, 8, 0, 0};
+    struct traffic_route route;
+    assert_true(traffic_route(net->end[EAST].traffic, inner, sizeof inner, &route));
+    assert_int_equal(esp_sa_spi_out(route.sa), old.spi_out);
+    net_run(net, SECOND);
+    assert_true(traffic_route(net->end[EAST].traffic, inner, sizeof inner, &route));
+    assert_int_not_equal(esp_sa_spi_out(route.sa), old.spi_out);
+    assert_agree(net);
+}
+
+static void authentic_esp_is_life_enough_and_spares_the_liveness_check(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    uint64_t west = net->end[WEST].ike_sent, east = net->end[EAST].ike_sent;
+    for (int i = 0; i < 20; i++) {
+        assert_true(net_ping(net, WEST, EAST));
+        assert_true(net_ping(net, EAST, WEST));
+        net_run(net, 10 * SECOND);
+    }
+    assert_int_equal(net->end[WEST].ike_sent, west);
+    assert_int_equal(net->end[EAST].ike_sent, east);
+    net_run(net, 40 * SECOND);
+    assert_true(net->end[WEST].ike_sent > west);
 }
 
 static void the_most_specific_connection_is_taken_by_the_identity(void **state) {
@@ -299,7 +340,9 @@ int main(void) {
         T(when_the_gateway_deletes_an_automatic_client_comes_back),
         T(a_shutdown_deletes_politely_and_within_two_seconds_even_when_nobody_answers),
         T(two_clients_at_once_have_their_own_sas),
-        T(when_both_sides_begin_at_once_one_ike_sa_stays_and_both_agree_on_it),
+        T(when_both_sides_begin_one_ike_sa_stays_and_both_agree_on_it),
+        T(a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used),
+        T(authentic_esp_is_life_enough_and_spares_the_liveness_check),
         T(the_most_specific_connection_is_taken_by_the_identity),
         T(an_identity_that_nobody_knows_is_refused),
         T(a_second_child_configuration_is_asked_for_after_the_first),
