@@ -231,16 +231,32 @@ static const char *step_name(const struct peer_action *action) {
     return step < sizeof names / sizeof names[0] && names[step] != NULL ? names[step] : "step";
 }
 
+/* "tunnel is up over TCP to 192.0.2.1:4500" */
+static void is_up_now(struct client *client, peer_id peer) {
+    struct peer_status status;
+    size_t n = 0;
+    while (peers_status(client->engine->peers, n, &status) && status.peer != peer)
+        n++;
+    char text[256], remote[ADDRESS_TEXT_MAX];
+    const char *already = client->was_up ? " already" : "";
+    if (status.peer != peer || status.transport == TRANSPORT_NONE)
+        snprintf(text, sizeof text, "%s is up%s", client->name, already);
+    else
+        snprintf(text, sizeof text, "%s is up%s, over %s to %s", client->name, already,
+            status.transport == TRANSPORT_UDP   ? "UDP"
+            : status.transport == TRANSPORT_TCP ? "TCP"
+                                                : "TLS",
+            address_port_text(&status.remote, remote));
+    client_finish(client, true, text);
+}
+
 static void tell_up(struct client *client, const struct peer_action *action) {
-    char text[512];
-    if (action->kind == PEER_STEP) {
+    if (action->kind == PEER_STEP)
         client_step(client, step_name(action), action->text);
-    } else if (action->kind == PEER_UP) {
-        snprintf(text, sizeof text, "%s is up%s", client->name, client->was_up ? " already" : "");
-        client_finish(client, true, action->text[0] != 0 ? action->text : text);
-    } else {
+    else if (action->kind == PEER_UP)
+        is_up_now(client, action->peer);
+    else
         client_finish(client, false, action->text[0] != 0 ? action->text : "it went down");
-    }
 }
 
 static void tell_down(struct client *client, const struct peer_action *action) {
