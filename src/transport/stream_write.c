@@ -21,7 +21,7 @@ static void add(struct pieces *p, const void *octets, size_t length) {
 }
 
 static void add_prefix(struct pieces *p, const struct stream *s) {
-    add(p, STREAM_PREFIX + STREAM_PREFIX_LENGTH - s->prefix_left, s->prefix_left);
+    add(p, &STREAM_PREFIX[STREAM_PREFIX_LENGTH - s->prefix_left], s->prefix_left);
 }
 
 /* MSG_NOSIGNAL is why it is not writev. */
