@@ -46,7 +46,7 @@ static void help(void) {
          "  -h, --help             this text\n"
          "\n"
          "SIGHUP reads the files again; SIGTERM and Ctrl-C delete the SAs and take back routes and addresses.\n"
-         "Next: `iketcp up NAME`, `iketcp status`. Manuals: iketcpd(8), iketcp(1), iketcp.conf(5).");
+         "Next: `iketcp up NAME`, `iketcp status`. Manuals: iketcpd(8), iketcp(8), iketcp.conf(5).");
 }
 
 struct command_line {
