@@ -184,8 +184,8 @@ static enum asked auth_ask(struct ike_sa *sa, struct turn *turn, struct message_
 
 static enum answered want_values(
     struct ike_sa *sa, struct turn *turn, const struct payload_list *list, struct error *err) {
-    uint8_t method;
-    struct span data;
+    uint8_t method = 0;
+    struct span data = {0};
     struct identity id;
     const struct payload *idi = payload_find(list, PAYLOAD_IDI, 0), *idr = payload_find(list, PAYLOAD_IDR, 0);
     if (!check_method(payload_find(list, PAYLOAD_AUTH, 0), &method, &data, err) ||
@@ -196,8 +196,8 @@ static enum answered want_values(
 }
 
 static bool check_peer(struct ike_sa *sa, const struct payload_list *list, struct identity *local, struct error *err) {
-    uint8_t method;
-    struct span data;
+    uint8_t method = 0;
+    struct span data = {0};
     struct identity wanted;
     const struct payload *idr = payload_find(list, PAYLOAD_IDR, 0);
     char a[IDENTITY_TEXT_MAX], b[IDENTITY_TEXT_MAX];
@@ -260,8 +260,8 @@ static enum answered auth_answer(struct ike_sa *sa, struct turn *turn, const str
 
 static bool check_responder(
     struct ike_sa *sa, struct turn *turn, const struct payload_list *list, bool *later, struct error *err) {
-    uint8_t method;
-    struct span data;
+    uint8_t method = 0;
+    struct span data = {0};
     const struct payload *idr = payload_find(list, PAYLOAD_IDR, 0);
     if (!identity_read(idr->body, &sa->remote_id, err) ||
         !check_identity(&sa->remote_id, &sa->config->remote_id, err) ||

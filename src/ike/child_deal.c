@@ -222,8 +222,7 @@ static const struct ike_child_config *choose_config(const struct ike_sa *sa, con
         struct selector_list ours_local, ours_remote, local, remote;
         if (old != NULL && config != old->about.config)
             continue;
-        selectors_effective(&config->local, &sa->local, &ours_local);
-        selectors_effective(&config->remote, &sa->remote, &ours_remote);
+        selectors_wanted(sa, config, old, &ours_local, &ours_remote);
         if (!selectors_narrow(tsr, &ours_local, &local) || !selectors_narrow(tsi, &ours_remote, &remote))
             continue;
         bool whole = selectors_within(tsr, &local) && selectors_within(tsi, &remote);

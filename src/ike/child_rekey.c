@@ -30,22 +30,25 @@ static enum asked rekey_ask(struct ike_sa *sa, struct turn *turn, struct message
 
 /* --- answering --- */
 
-static bool find_old(
-    struct ike_sa *sa, struct turn *turn, const struct payload_list *list, struct child **old, struct error *err) {
+static struct child *find_old(
+    struct ike_sa *sa, struct turn *turn, const struct payload_list *list, struct error *err) {
     struct notify notify;
     uint32_t spi = 0;
-    if (!notify_find(list, NOTIFY_REKEY_SA, &notify) || notify.spi.length != sizeof spi)
-        return fail(err, PEER, NOTIFY_INVALID_SYNTAX, "REKEY_SA with an SPI of %zu octets", notify.spi.length);
+    if (!notify_find(list, NOTIFY_REKEY_SA, &notify) || notify.spi.length != sizeof spi) {
+        fail(err, PEER, NOTIFY_INVALID_SYNTAX, "REKEY_SA without an SPI of 4 octets");
+        return NULL;
+    }
     struct reader r = reader_over(notify.spi.at, notify.spi.length);
-    *old = reader_u32(&r, &spi) ? child_by_spi_out(sa, spi) : NULL;
-    if (*old == NULL) {
+    struct child *old = reader_u32(&r, &spi) ? child_by_spi_out(sa, spi) : NULL;
+    if (old == NULL) {
         memcpy(turn->notify_spi, notify.spi.at, sizeof turn->notify_spi);
         turn->notify_spi_length = sizeof turn->notify_spi;
-        return fail(err, PEER, NOTIFY_CHILD_SA_NOT_FOUND, "the peer rekeys a Child SA %08x that is not there", spi);
+        fail(err, PEER, NOTIFY_CHILD_SA_NOT_FOUND, "the peer rekeys a Child SA %08x that is not there", spi);
+    } else if (old->state != CHILD_LIVE) {
+        fail(err, PEER, NOTIFY_TEMPORARY_FAILURE, "the Child SA %08x is being closed", spi);
+        old = NULL;
     }
-    if ((*old)->state != CHILD_LIVE)
-        return fail(err, PEER, NOTIFY_TEMPORARY_FAILURE, "the Child SA %08x is being closed", spi);
-    return true;
+    return old;
 }
 
 /* Our own rekey of the same Child SA is out: whose wins is known when its response comes. */
@@ -62,12 +65,13 @@ static void note_rival(struct ike_sa *sa, const struct child *old, const struct 
 
 static enum answered rekey_answer(struct ike_sa *sa, struct turn *turn, const struct payload_list *list,
     struct message_writer *m, struct error *err) {
-    struct child *old = NULL;
+    struct child *old = child_allowed(sa, err) ? find_old(sa, turn, list, err) : NULL;
     struct deal deal = {0};
     struct key_exchange *ke = NULL;
     uint8_t nonce[OUR_NONCE_LENGTH];
-    bool ok = child_allowed(sa, err) && find_old(sa, turn, list, &old, err) &&
-              child_accept(sa, turn, list, old, false, &deal, err) &&
+    if (old == NULL)
+        return ANSWER_REFUSED;
+    bool ok = child_accept(sa, turn, list, old, false, &deal, err) &&
               child_accept_keys(sa, turn, list, &deal, nonce, &ke, err) && child_install(sa, turn, &deal, NULL, err);
     if (ok) {
         child_write_response(&deal, ke, m);
@@ -99,8 +103,7 @@ static enum finished refused(
         return FINISHED;
     }
     child_failed(sa, turn, old->about.config, err);
-    uint64_t left = old->expire_at == NEVER ? 0 : old->expire_at - turn->now;
-    old->rekey_at = turn->now + (left / 4 > RETRY_AFTER ? left / 4 : RETRY_AFTER);
+    old->rekey_at = retry_at(turn->now, old->expire_at);
     return FINISHED;
 }
 
@@ -155,7 +158,7 @@ static enum finished rekey_finish(
         return FINISH_FATAL;
     }
     child_disown(sa, &deal);
-    old->rekey_at = turn->now + RETRY_AFTER;
+    old->rekey_at = retry_at(turn->now, old->expire_at);
     return FINISHED;
 }
 

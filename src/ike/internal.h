@@ -371,6 +371,8 @@ void sa_established(struct ike_sa *, struct turn *);
 void sa_begin_life(struct ike_sa *, uint64_t now); /* established from now on: lifetimes */
 void sa_delete(struct ike_sa *); /* queues the DELETE; children go with it */
 uint64_t soft_lifetime(struct ike_sa *, uint64_t lifetime); /* ms from now, NEVER */
+/* When a rekey that was refused is tried again: some times until the hard lifetime; NEVER where that is NEVER. */
+uint64_t retry_at(uint64_t now, uint64_t expire_at);
 uint64_t sa_random_below(struct ike_sa *, uint64_t bound); /* 0..bound-1 */
 struct ike_sa *sa_new(const struct ike_config *, enum ike_role, const struct address *local,
     const struct address *remote, bool reliable, uint64_t now, struct random_source);

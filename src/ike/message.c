@@ -266,9 +266,9 @@ static void receive_protected(struct ike_sa *sa, struct turn *turn, struct inbou
                                    h->exchange == sa->request.task.exchange->type
                              : h->message_id == sa->expected_id && sa->held == NULL;
     if (opened == OPENED && expected) {
-        out->fresh = true;
-        sa->heard_at = turn->now;
         if (in->fragments == 0 || assembly_add(&sa->assembly, in)) {
+            out->fresh = true; /* of fragments the last one: those before may come twice */
+            sa->heard_at = turn->now;
             if (response)
                 take_response(sa, turn, in);
             else

@@ -201,11 +201,6 @@ static enum answered rekey_answer(struct ike_sa *sa, struct turn *turn, const st
 
 /* --- reading the response --- */
 
-static void later(struct ike_sa *sa, const struct turn *turn) {
-    uint64_t left = sa->expire_at == NEVER || sa->expire_at < turn->now ? 0 : sa->expire_at - turn->now;
-    sa->rekey_at = turn->now + (left / 4 > RETRY_AFTER ? left / 4 : RETRY_AFTER);
-}
-
 static enum finished refused(
     struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint16_t refusal, struct error *err) {
     struct proposal_list offered;
@@ -218,7 +213,7 @@ static enum finished refused(
     case AGAIN_HOPELESS:
         return FINISH_FATAL;
     case AGAIN_NO:
-        later(sa, turn); /* until the hard lifetime */
+        sa->rekey_at = retry_at(turn->now, sa->expire_at);
         break;
     case AGAIN_QUEUED:
         break;

@@ -156,6 +156,13 @@ uint64_t soft_lifetime(struct ike_sa *sa, uint64_t lifetime) {
     return early < lifetime ? lifetime - early : lifetime / 2;
 }
 
+uint64_t retry_at(uint64_t now, uint64_t expire_at) {
+    if (expire_at == NEVER)
+        return NEVER;
+    uint64_t quarter = expire_at > now ? (expire_at - now) / 4 : 0;
+    return now + (quarter > RETRY_AFTER ? quarter : RETRY_AFTER);
+}
+
 void sa_begin_life(struct ike_sa *sa, uint64_t now) {
     uint64_t lifetime = sa->config->lifetime_ms, soft = soft_lifetime(sa, lifetime);
     sa->state = IKE_STATE_ESTABLISHED;
