@@ -13,6 +13,7 @@ uint64_t path_jitter(const struct path *, uint64_t ms);
 uint64_t path_later(uint64_t now, uint64_t ms); /* never past NEVER */
 
 /* order.c: which transport and target comes next; false: the round is over. */
+uint16_t path_port(const struct path *); /* of the peer, over the present transport */
 void path_order_first(struct path *, uint64_t now);
 bool path_order_next(struct path *);
 bool path_order_has_next(const struct path *);

@@ -7,10 +7,12 @@ void path_config_defaults(struct path_config *config) {
         .udp_port = 500,
         .udp_nat_port = 4500,
         .tcp_port = 4500,
+        .tls_port = 443,
         .sends_before_fallback = 2,
         .fallback_after_ms = 1500,
         .attempt_timeout_ms = 60 * SECOND,
         .connect_timeout_ms = 10 * SECOND,
+        .try_tls_after_ms = 4 * SECOND, /* three SYNs */
         .reconnect_first_ms = 1 * SECOND,
         .reconnect_most_ms = 30 * SECOND,
         .udp_again_after_ms = 3600 * SECOND,
@@ -52,7 +54,7 @@ struct path_step path_step_to(const struct path *path, enum path_verb verb) {
         .remote = path->target[path->current].remote,
     };
     step.local.port = 0;
-    step.remote.port = path->transport == TRANSPORT_UDP ? path->config->udp_port : path->config->tcp_port;
+    step.remote.port = path_port(path);
     return step;
 }
 
@@ -64,16 +66,25 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-/* How long UDP may stay silent: doubles with each attempt that failed and with each round, for slow networks. */
-static uint64_t patience(const struct path *path) {
+/* How long the present one may stay silent: doubles with each attempt that failed and with each round, for slow
+ * networks. */
+static uint64_t patience(const struct path *path, uint64_t ms) {
     uint32_t doublings = path->attempts + path->rounds;
     if (doublings > PATH_PATIENCE_DOUBLINGS)
         doublings = PATH_PATIENCE_DOUBLINGS;
-    return path->config->fallback_after_ms << doublings;
+    return ms << doublings;
+}
+
+/* A stream, from its first SYN to the answer to IKE_SA_INIT, while something else could be tried. */
+static uint64_t stream_patience(const struct path *path) {
+    const struct path_config *config = path->config;
+    if (config->tls == PATH_NO || path->nth + 1 == path->transports)
+        return config->connect_timeout_ms;
+    return sooner(patience(path, config->try_tls_after_ms), config->connect_timeout_ms);
 }
 
 static bool another_round(const struct path *path) {
-    return path->config->tcp == PATH_NO && path->targets > 1;
+    return path->transports == 1 && path->order[0] == TRANSPORT_UDP && path->targets > 1;
 }
 
 static bool has_alternative(const struct path *path) {
@@ -87,12 +98,12 @@ static void set_deadline(struct path *path, uint64_t now) {
         return;
     if (path->transport != TRANSPORT_UDP) {
         if (!path->connected || has_alternative(path))
-            path->deadline = sooner(end, path_later(path->tried_at, path->config->connect_timeout_ms));
+            path->deadline = sooner(end, path_later(path->tried_at, stream_patience(path)));
         return;
     }
     if (!has_alternative(path) || path->sends < path->config->sends_before_fallback)
         return;
-    uint64_t due = path_later(path->first_sent_at, patience(path));
+    uint64_t due = path_later(path->first_sent_at, patience(path, path->config->fallback_after_ms));
     path->deadline = sooner(end, due > now ? due : now);
 }
 
@@ -115,7 +126,7 @@ struct path_step path_begin(struct path *path, uint64_t now, const struct path_t
     path->began_at = now;
     path->rounds = 0;
     path->established = path->answered = path->reconnecting = path->silent = false;
-    path->last = path->udp_last = (struct error){0};
+    path->last = path->udp_last = path->tcp_last = (struct error){0};
     path_order_first(path, now);
     if (path->targets > 0)
         return try_this(path, now, NULL);
@@ -137,6 +148,8 @@ static struct path_step give_up(struct path *path, uint64_t now) {
 static struct path_step move_on(struct path *path, uint64_t now) {
     if (path->transport == TRANSPORT_UDP)
         path->udp_last = path->last;
+    else if (path->transport == TRANSPORT_TCP)
+        path->tcp_last = path->last;
     struct error why = path->last;
     if (now >= attempt_end(path))
         return give_up(path, now);
@@ -191,7 +204,7 @@ void path_established(struct path *path, uint64_t now) {
     path->backoff_ms = 0;
     path->tried_at = now;
     path->deadline = NEVER;
-    if (path->config->tcp != PATH_FALLBACK)
+    if (path->transports < 2)
         return;
     struct path_memory *memory = path->memory;
     if (memory->worked == path->transport && memory->network == path->network)

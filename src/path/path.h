@@ -1,6 +1,6 @@
 /* path.h: the face of path/: which transport an Initiator's IKE SA takes, in which order, when it falls back, how a lost
- * stream is opened again. Pure: times and facts come in, one step comes out. Rows C1 to C6, L1. A Responder has no path:
- * it never connects (L14).
+ * stream is opened again. Pure: times and facts come in, one step comes out. Rows C1 to C6, L1, T4. A Responder has no
+ * path: it never connects (L14).
  *
  * A path is told what happened and answers with what to do next. It never keeps sockets or SAs: a step that says
  * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1). */
@@ -12,9 +12,10 @@
 enum transport { TRANSPORT_NONE, TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
 const char *transport_text(enum transport); /* "udp", "tcp", "tls", "none" */
 
-enum path_choice { PATH_NO, PATH_YES, PATH_FALLBACK }; /* enable-tcp=no|yes|fallback */
+enum path_choice { PATH_NO, PATH_YES, PATH_FALLBACK }; /* enable-tcp=, enable-tls=no|yes|fallback */
 
 #define PATH_TARGETS_MAX 8
+#define PATH_TRANSPORTS 3
 
 struct path_target {
     struct address local; /* no port; unspecified: the kernel chooses */
@@ -22,14 +23,16 @@ struct path_target {
 };
 
 struct path_config {
-    enum path_choice tcp;
+    enum path_choice tcp, tls; /* yes: it alone; fallback: after UDP, TLS after TCP (T4); not both yes */
     uint16_t udp_port; /* 500 */
     uint16_t udp_nat_port; /* 4500 */
     uint16_t tcp_port; /* tcp-remoteport, 4500 */
+    uint16_t tls_port; /* tls-remoteport, 443 */
     uint32_t sends_before_fallback; /* 2: IKE_SA_INIT was sent so often and not answered (C1) */
     uint64_t fallback_after_ms; /* 1,500: since the first send over UDP; both must be reached */
     uint64_t attempt_timeout_ms; /* retransmit-timeout: bounds the whole attempt over all transports and targets */
     uint64_t connect_timeout_ms; /* of one TCP connect: next target after that */
+    uint64_t try_tls_after_ms; /* the same of a TCP stream behind which TLS is tried */
     uint64_t reconnect_first_ms; /* backoff before the 2nd reconnect (the 1st is at once), doubles ... */
     uint64_t reconnect_most_ms; /* ... up to this; jitter of a quarter each way */
     uint64_t udp_again_after_ms; /* a remembered fallback is forgotten after that (C4); NEVER: only with the network */
@@ -65,7 +68,8 @@ struct path {
     bool answered, established;
     bool connected; /* the stream that was asked for last is open */
     bool reconnecting; /* the stream of the established SA is gone; a new one is opened or waited for */
-    bool tcp_first; /* remembered, or the only one */
+    enum transport order[PATH_TRANSPORTS]; /* what is tried, one after the other; what is remembered is the first */
+    size_t transports, nth; /* in `order`; which is tried */
     bool waiting; /* for the backoff to pass */
     bool refused; /* UDP: an error came for the present try; waits until IKE_SA_INIT was sent often enough */
     uint64_t network; /* on which this attempt is made */
@@ -78,7 +82,7 @@ struct path {
     uint32_t reconnects; /* successful ones, for status */
     uint32_t failures; /* of reconnecting since the last success */
     struct error last; /* why the last try failed */
-    struct error udp_last; /* the same over UDP, for the sentence at the end; ORIGIN_NONE: not tried */
+    struct error udp_last, tcp_last; /* the same over these, for the sentence at the end; ORIGIN_NONE: not tried */
     struct random_source random;
 };
 

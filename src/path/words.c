@@ -43,7 +43,7 @@ const char *path_seconds_text(uint64_t ms, char *out) {
 
 static struct address remote_of(const struct path *path) {
     struct address remote = path->target[path->current].remote;
-    remote.port = path->transport == TRANSPORT_UDP ? path->config->udp_port : path->config->tcp_port;
+    remote.port = path_port(path);
     return remote;
 }
 
@@ -71,7 +71,7 @@ void path_say_silence(const struct path *path, uint64_t now, struct error *why) 
         path->sends == 1 ? "" : "s", time);
 }
 
-/* The whole attempt failed: what UDP met and what TCP met, each in its own words. */
+/* The whole attempt failed: what UDP met, what TCP met and what TLS met, each in its own words. */
 void path_say_end(const struct path *path, uint64_t now, struct error *why) {
     char time[PATH_WORDS_MAX];
     if (path->targets == 0) {
@@ -85,8 +85,10 @@ void path_say_end(const struct path *path, uint64_t now, struct error *why) {
         return;
     }
     *why = path->last;
-    if (path->transport == TRANSPORT_UDP || path->udp_last.origin == ORIGIN_NONE)
-        return;
-    (void)fail(why, PEER, path->last.notify, "%.150s; %.150s", path->udp_last.text, path->last.text);
-    why->origin = path->last.origin;
+    bool three = path->transport == TRANSPORT_TLS && path->tcp_last.origin != ORIGIN_NONE;
+    int most = three ? 100 : 150; /* of a sentence's letters: all together have room in one */
+    if (three)
+        (void)fail_context(why, "%.*s; ", most, path->tcp_last.text);
+    if (path->transport != TRANSPORT_UDP && path->udp_last.origin != ORIGIN_NONE)
+        (void)fail_context(why, "%.*s; ", most, path->udp_last.text);
 }

@@ -5,7 +5,9 @@
 /* How well the remote's address fits; -1: not at all. */
 static int address_fits(const struct conn *conn, const struct carrier *carrier) {
     const struct peer_config *config = &conn->config;
-    if (conn->gone || (carrier->transport == TRANSPORT_UDP ? !config->accept_udp : !config->accept_tcp))
+    bool refused = (carrier->transport == TRANSPORT_UDP && !config->accept_udp) ||
+                   (carrier->transport == TRANSPORT_TCP && !config->accept_tcp); /* TLS: who listens for it wants it */
+    if (conn->gone || refused)
         return -1;
     if (!address_is_any(&config->local) && !address_same_host(&config->local, &carrier->local))
         return -1;

@@ -1,4 +1,4 @@
-/* path.c: which transport comes next and when, with exact times. Rows C1, C3, C4, C6, L1. */
+/* path.c: which transport comes next and when, with exact times. Rows C1, C3, C4, C6, L1, T4. */
 #include "path/path.h"
 
 #include <setjmp.h>
@@ -185,6 +185,86 @@ static void C4_a_remembered_tcp_that_fails_leads_back_to_udp(void **state) {
     assert_step(path_failed(&f->path, 20, &why), PATH_TRY, TRANSPORT_UDP, 500);
 }
 
+static void T4_the_order_is_udp_tcp_tls_as_configured(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        enum path_choice tcp, tls;
+        enum transport order[PATH_TRANSPORTS];
+    } cases[] = {
+        {PATH_NO, PATH_NO, {TRANSPORT_UDP}},
+        {PATH_FALLBACK, PATH_NO, {TRANSPORT_UDP, TRANSPORT_TCP}},
+        {PATH_YES, PATH_NO, {TRANSPORT_TCP}},
+        {PATH_NO, PATH_FALLBACK, {TRANSPORT_UDP, TRANSPORT_TLS}},
+        {PATH_FALLBACK, PATH_FALLBACK, {TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS}},
+        {PATH_YES, PATH_FALLBACK, {TRANSPORT_TCP, TRANSPORT_TLS}},
+        {PATH_NO, PATH_YES, {TRANSPORT_TLS}},
+        {PATH_FALLBACK, PATH_YES, {TRANSPORT_TLS}},
+    };
+    static const uint16_t ports[] = {[TRANSPORT_UDP] = 500, [TRANSPORT_TCP] = 4500, [TRANSPORT_TLS] = 443};
+    struct error why = refusal("refused");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f->config.tcp = cases[i].tcp;
+        f->config.tls = cases[i].tls;
+        struct path_step step = path_begin(&f->path, 0, f->target, 1);
+        for (size_t j = 0; j < PATH_TRANSPORTS && cases[i].order[j] != TRANSPORT_NONE; j++) {
+            enum transport transport = cases[i].order[j];
+            assert_step(step, PATH_TRY, transport, ports[transport]);
+            if (transport == TRANSPORT_UDP) {
+                path_sent(&f->path, 0);
+                path_sent(&f->path, 500);
+            }
+            step = path_failed(&f->path, 600, &why);
+        }
+        assert_int_equal(step.verb, PATH_GIVE_UP);
+    }
+}
+
+static void T4_tcp_that_swallows_everything_costs_four_seconds_before_tls(void **state) {
+    struct fixture *f = *state;
+    f->config.tls = PATH_FALLBACK;
+    f->config.tls_port = 8443;
+    path_begin(&f->path, 0, f->target, 1);
+    assert_step(unanswered_udp(f, 0), PATH_TRY, TRANSPORT_TCP, 4500);
+    assert_int_equal(path_deadline(&f->path), 5500);
+    struct path_step step = path_wake(&f->path, 5500);
+    assert_step(step, PATH_TRY, TRANSPORT_TLS, 8443);
+    assert_string_equal(step.why.text, "TCP 192.0.2.1:4500 did not take the connection in 4 s");
+    assert_int_equal(path_deadline(&f->path), 15500); /* nothing comes behind it: 10 s */
+    struct error why = refusal("TLS 192.0.2.1:8443 refused the connection: nothing listens there");
+    step = path_failed(&f->path, 5600, &why);
+    assert_int_equal(step.verb, PATH_GIVE_UP);
+    assert_string_equal(step.why.text, "UDP 192.0.2.1:500 did not answer 2 times in 1.5 s; "
+                                       "TCP 192.0.2.1:4500 did not take the connection in 4 s; "
+                                       "TLS 192.0.2.1:8443 refused the connection: nothing listens there");
+}
+
+static void T4_a_tcp_stream_without_an_answer_leads_to_tls(void **state) {
+    struct fixture *f = *state;
+    f->config.tcp = PATH_YES;
+    f->config.tls = PATH_FALLBACK;
+    path_begin(&f->path, 0, f->target, 1);
+    path_connected(&f->path, 100);
+    path_sent(&f->path, 100);
+    assert_int_equal(path_deadline(&f->path), 4000);
+    assert_step(path_wake(&f->path, 4000), PATH_TRY, TRANSPORT_TLS, 443);
+}
+
+static void C4_what_worked_is_first_and_the_others_follow_in_their_order(void **state) {
+    struct fixture *f = *state;
+    struct error why = refusal("refused");
+    f->config.tls = PATH_FALLBACK;
+    f->memory = (struct path_memory){.network = 1, .worked = TRANSPORT_TLS, .since = 0};
+    assert_step(path_begin(&f->path, 10, f->target, 1), PATH_TRY, TRANSPORT_TLS, 443);
+    assert_step(path_failed(&f->path, 20, &why), PATH_TRY, TRANSPORT_UDP, 500);
+    assert_step(unanswered_udp(f, 20), PATH_TRY, TRANSPORT_TCP, 4500);
+    path_connected(&f->path, 1600);
+    path_answered(&f->path, 1700);
+    path_established(&f->path, 1800);
+    assert_int_equal(f->memory.worked, TRANSPORT_TCP);
+    f->config.tcp = PATH_NO; /* what is remembered but no longer wanted is not tried */
+    assert_step(path_begin(&f->path, 5000, f->target, 1), PATH_TRY, TRANSPORT_UDP, 500);
+}
+
 static void targets_are_tried_in_turn_all_over_udp_before_any_over_tcp(void **state) {
     struct fixture *f = *state;
     struct path_step step = path_begin(&f->path, 0, f->target, 2);
@@ -353,6 +433,10 @@ int main(void) {
         T(C4_a_fallback_is_remembered_on_the_same_network),
         T(C4_after_the_configured_time_udp_is_tried_again),
         T(C4_a_remembered_tcp_that_fails_leads_back_to_udp),
+        T(T4_the_order_is_udp_tcp_tls_as_configured),
+        T(T4_tcp_that_swallows_everything_costs_four_seconds_before_tls),
+        T(T4_a_tcp_stream_without_an_answer_leads_to_tls),
+        T(C4_what_worked_is_first_and_the_others_follow_in_their_order),
         T(targets_are_tried_in_turn_all_over_udp_before_any_over_tcp),
         T(a_target_without_a_route_costs_no_time),
         T(udp_only_goes_round_its_targets_with_growing_patience),
