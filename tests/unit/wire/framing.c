@@ -190,7 +190,7 @@ static void S1_the_prefix_comes_once(void **state) {
     assert_int_equal(out.left, sizeof twice);
 }
 
-static void S5_lengths_zero_and_one_are_corrupt_for_good(void **state) {
+static void S5_L15_lengths_zero_and_one_are_corrupt_for_good(void **state) {
     (void)state;
     for (uint8_t bad = 0; bad < 2; bad++) {
         uint8_t octets[] = {0, 4, 'a', 'b', 0, bad, 0, 4, 'c', 'd'};
@@ -289,7 +289,7 @@ int main(void) {
         cmocka_unit_test(S1_the_prefix_comes_once),
         cmocka_unit_test(S2_S11_nothing_passes_before_all_six_octets_of_the_prefix),
         cmocka_unit_test(S4_four_zero_octets_mean_IKE_and_anything_else_ESP),
-        cmocka_unit_test(S5_lengths_zero_and_one_are_corrupt_for_good),
+        cmocka_unit_test(S5_L15_lengths_zero_and_one_are_corrupt_for_good),
         cmocka_unit_test(S5_length_two_is_an_empty_message),
         cmocka_unit_test(S6_one_octet_of_ones_is_a_keepalive),
         cmocka_unit_test(S7_every_length_that_16_bits_carry_is_accepted),
