@@ -174,8 +174,18 @@ static void crossing_deletes_of_a_child_are_answered_empty_and_reported_once(voi
     (void)state;
     struct pair *p = up(false);
     uint32_t a = spi_of(p, A), b = spi_of(p, B);
+    CALL(p, A, p->side[A].sa, ike_sa_liveness(sa, p->now, out));
+    pair_step(p);
+    size_t empty = p->wire[0].length;
+    pair_run(p);
     CALL(p, A, p->side[A].sa, ike_sa_delete_child(sa, p->now, a, out));
     CALL(p, B, p->side[B].sa, ike_sa_delete_child(sa, p->now, b, out));
+    assert_true(p->wire[0].length > empty && p->wire[1].length > empty);
+    pair_step(p);
+    pair_step(p);
+    assert_int_equal(p->waiting, 2);
+    assert_int_equal(p->wire[0].length, empty);
+    assert_int_equal(p->wire[1].length, empty);
     pair_run(p);
     assert_int_equal(p->side[A].count[IKE_EVENT_CHILD_DOWN], 1);
     assert_int_equal(p->side[B].count[IKE_EVENT_CHILD_DOWN], 1);
