@@ -23,7 +23,9 @@ static bool spi_taken(const struct ike_sa *sa, uint32_t spi) {
     for (struct child *c = sa->children; c != NULL; c = c->next)
         if (c->about.spi_in == spi)
             return true;
-    return sa->request.active && sa->request.spi == spi;
+    if (sa->request.active && sa->request.spi == spi)
+        return true;
+    return sa->spi_taken != NULL && sa->spi_taken(sa->spi_context, spi);
 }
 
 /* The worker's number on top, random below; worker 0 gets bit 23, since 0 to 255 are reserved (RFC 4303 section 2.1). */
@@ -33,7 +35,7 @@ uint32_t child_new_spi(struct ike_sa *sa) {
         spi = (uint32_t)sa->worker << 24 | (random_u32(&sa->random) & 0xffffff);
         if (sa->worker == 0)
             spi |= 0x800000;
-    } while (spi_taken(sa, spi)); /* at most IKE_CHILDREN_MAX + 1 of 2^23 are taken */
+    } while (spi_taken(sa, spi)); /* few of 2^23 are taken */
     return spi;
 }
 

@@ -234,6 +234,9 @@ void ike_sa_fingerprint(const struct ike_sa *, uint8_t out[32]);
 /* The SPIs that we choose carry the worker's number in their top 8 bits (design: any packet finds its owner). The owner
  * of the SA says the number; ESP SPIs are chosen here, at random below it. */
 void ike_sa_set_worker(struct ike_sa *, uint8_t worker);
+/* ESP SPIs are unique in one IKE SA by themselves; `taken` says whether another one of the owner's has this one. It and
+ * its context outlive the SA and its successors. */
+void ike_sa_set_spi_check(struct ike_sa *, bool (*taken)(const void *context, uint32_t spi_in), const void *context);
 
 /* --- before there is a state --- */
 

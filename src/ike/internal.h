@@ -336,6 +336,8 @@ struct ike_sa {
     enum ike_state state;
     uint64_t spi_i, spi_r;
     uint8_t worker;
+    bool (*spi_taken)(const void *context, uint32_t spi_in); /* by another IKE SA of the owner's; NULL: nobody to ask */
+    const void *spi_context;
     struct address local, remote; /* of the current carrier */
     bool reliable;
     bool mobike, fragmentation; /* negotiated */

@@ -39,6 +39,8 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     next->spi_i = in->spi_i;
     next->spi_r = in->spi_r;
     next->worker = sa->worker;
+    next->spi_taken = sa->spi_taken;
+    next->spi_context = sa->spi_context;
     next->mobike = sa->mobike;
     next->fragmentation = sa->fragmentation;
     next->remote_id = sa->remote_id;

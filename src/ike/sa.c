@@ -338,3 +338,8 @@ void ike_sa_carried(struct ike_sa *sa, uint64_t now, const struct address *local
 void ike_sa_set_worker(struct ike_sa *sa, uint8_t worker) {
     sa->worker = worker;
 }
+
+void ike_sa_set_spi_check(struct ike_sa *sa, bool (*taken)(const void *context, uint32_t spi_in), const void *context) {
+    sa->spi_taken = taken;
+    sa->spi_context = context;
+}

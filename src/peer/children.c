@@ -47,10 +47,13 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
         wipe_keys(ike);
         return;
     }
-    struct child *child = calloc(1, sizeof *child);
-    struct esp_sa *esp = child ? make_esp(ike, &err) : NULL;
+    bool taken = table_get(&peers->by_child, ike->spi_in) != NULL; /* chosen twice in the same round trip */
+    struct child *child = taken ? NULL : calloc(1, sizeof *child);
+    struct esp_sa *esp = child && table_put(&peers->by_child, ike->spi_in, child) ? make_esp(ike, &err) : NULL;
     wipe_keys(ike);
     if (!esp) {
+        if (!taken)
+            table_remove(&peers->by_child, ike->spi_in);
         free(child);
         action_say(
             peers, peer, STEP_CHILD_FAILED, "no Child SA: %s", err.text[0] ? err.text : "there is no memory for it");
@@ -72,6 +75,21 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     host_check(peers, peer);
 }
 
+/* Child SAs that are configured and not there: the Initiator asks for them again. */
+void children_want(struct peers *peers, struct peer *peer) {
+    const struct ike_config *ike = &peer->conn->config.ike;
+    uint32_t there = 0, all = ike->children >= 32 ? UINT32_MAX : (1u << ike->children) - 1;
+    for (const struct child *child = peer->children; child; child = child->next)
+        for (size_t i = 0; i < ike->children; i++)
+            if (&ike->child[i] == child->ike.config)
+                there |= 1u << i;
+    if (!peer->initiator || peer->phase != PHASE_UP || there == all)
+        return;
+    peer->asked = there;
+    peer->told_up = false;
+    exchange_next_child(peers, peer);
+}
+
 static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in) {
     for (struct child **at = &peer->children; *at; at = &(*at)->next) {
         struct child *child = *at;
@@ -79,6 +97,7 @@ static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in
             continue;
         *at = child->next;
         peer->child_count--;
+        table_remove(&peers->by_child, spi_in);
         free(child);
         action_traffic(peers, peer, TRAFFIC_RETIRE)->spi_in = spi_in;
         return true;
@@ -86,12 +105,33 @@ static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in
     return false;
 }
 
+/* The peer deleted one that nothing replaces. With auto=start it is asked for again, but not at once: it may mean it. */
+static void child_deleted(struct peers *peers, struct peer *peer, const struct ike_child *ike) {
+    char local[SELECTORS_TEXT_MAX], remote[SELECTORS_TEXT_MAX];
+    if (peer->phase != PHASE_UP || peer->losing)
+        return;
+    action_say(peers, peer, STEP_DELETED, "the peer deleted the Child SA %s <-> %s", selectors_text(&ike->local, local),
+        selectors_text(&ike->remote, remote));
+    if (peer->initiator && peer->conn->config.start == PEER_START_AUTO)
+        peer->due_at = peers->now + PEER_RETRY_FIRST_MS;
+}
+
+static bool is_replaced(const struct peer *peer, uint32_t spi_in) {
+    for (const struct child *child = peer->children; child; child = child->next)
+        if (child->ike.replaces == spi_in)
+            return true;
+    return false;
+}
+
 void retire_child(struct peers *peers, struct sa *sa, const struct ike_event *event) {
     struct peer *peer = sa->peer;
     const struct ike_child_config *config = NULL;
     for (const struct child *child = peer->children; child; child = child->next)
-        if (child->ike.spi_in == event->spi_in)
+        if (child->ike.spi_in == event->spi_in) {
             config = child->ike.config;
+            if (event->by_peer && !is_replaced(peer, event->spi_in))
+                child_deleted(peers, peer, &child->ike);
+        }
     if (!remove_child(peers, peer, event->spi_in))
         return;
     peer_touch(peers, peer);
@@ -105,10 +145,10 @@ void retire_child(struct peers *peers, struct sa *sa, const struct ike_event *ev
 }
 
 void children_forget(struct peers *peers, struct peer *peer) {
-    (void)peers;
     while (peer->children) {
         struct child *child = peer->children;
         peer->children = child->next;
+        table_remove(&peers->by_child, child->ike.spi_in);
         free(child);
     }
     peer->child_count = 0;

@@ -140,7 +140,7 @@ struct peers {
     struct conn *conns;
     struct peer *peer_list;
     struct stream *stream_list;
-    struct table by_id, by_spi, by_init, by_anchor, by_stream, by_attempt, by_identity, sources;
+    struct table by_id, by_spi, by_init, by_anchor, by_stream, by_attempt, by_identity, by_child, sources;
     struct timers timers;
     size_t peer_count, stream_count, half_open, unproven_streams;
     uint32_t next_peer, next_anchor, next_attempt;

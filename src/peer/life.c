@@ -123,6 +123,11 @@ uint64_t peers_new_spi(struct peers *peers) {
     }
 }
 
+static bool child_spi_taken(const void *context, uint32_t spi_in) {
+    const struct peers *peers = context;
+    return table_get(&peers->by_child, spi_in) != NULL;
+}
+
 bool peer_sa_add(struct peers *peers, struct peer *peer, struct ike_sa *ike, uint64_t spi) {
     size_t count = 0;
     for (const struct sa *sa = peer->sas; sa; sa = sa->next)
@@ -135,6 +140,7 @@ bool peer_sa_add(struct peers *peers, struct peer *peer, struct ike_sa *ike, uin
     }
     *sa = (struct sa){.next = peer->sas, .ike = ike, .peer = peer, .spi = spi};
     peer->sas = sa;
+    ike_sa_set_spi_check(ike, child_spi_taken, peers);
     return true;
 }
 

@@ -300,6 +300,35 @@ static void sixty_four_children_fit_and_all_end_in_a_few_calls(void **state) {
     pair_free(p);
 }
 
+/* The first two that are drawn are another IKE SA's: neither comes out. */
+struct taken {
+    uint32_t spi[2];
+    unsigned asked;
+};
+static struct taken draws;
+static bool first_two_are_taken(const void *context, uint32_t spi_in) {
+    (void)context;
+    if (draws.asked < 2)
+        draws.spi[draws.asked] = spi_in;
+    return draws.asked++ < 2;
+}
+
+static void an_esp_spi_of_another_ike_sa_is_not_chosen_even_after_a_rekey(void **state) {
+    (void)state;
+    struct pair *p = pair_new();
+    pair_up(p);
+    ike_sa_set_spi_check(p->side[A].sa, first_two_are_taken, NULL);
+    CALL(p, A, p->side[A].sa, ike_sa_rekey(sa, p->now, out));
+    pair_run(p);
+    CALL(p, A, p->side[A].sa, ike_sa_rekey_child(sa, p->now, side_newest(&p->side[A])->child.spi_in, out));
+    pair_run(p);
+    assert_agree(p);
+    assert_int_equal(draws.asked, 3);
+    assert_int_not_equal(side_newest(&p->side[A])->child.spi_in, draws.spi[0]);
+    assert_int_not_equal(side_newest(&p->side[A])->child.spi_in, draws.spi[1]);
+    pair_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_group_makes_an_ike_sa_rekeys_it_and_its_child_with_pfs),
@@ -318,6 +347,7 @@ int main(void) {
         cmocka_unit_test(a_delete_ends_everything_on_both_sides),
         cmocka_unit_test(a_deleted_child_goes_on_both_sides_and_the_ike_sa_stays),
         cmocka_unit_test(sixty_four_children_fit_and_all_end_in_a_few_calls),
+        cmocka_unit_test(an_esp_spi_of_another_ike_sa_is_not_chosen_even_after_a_rekey),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
