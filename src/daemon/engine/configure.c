@@ -15,10 +15,12 @@ static void say(struct configuring *configuring, const char *format, ...) {
     va_start(arguments, format);
     int length = vsnprintf(configuring->warnings + used, room, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length + 2 > room)
+    if (length < 0 || (size_t)length + 2 > room) {
         configuring->warnings[used] = 0; /* whole lines only */
-    else
-        strcat(configuring->warnings, "\n");
+        return;
+    }
+    configuring->warnings[used + (size_t)length] = '\n';
+    configuring->warnings[used + (size_t)length + 1] = 0;
 }
 
 const char *configure_last_line(const char *text) {

@@ -164,8 +164,11 @@ bool control_open(struct engine *engine, int fd, struct error *err) {
 
 void control_close(struct engine *engine) {
     struct control *control = &engine->control;
-    while (!LIST_EMPTY(&control->clients))
-        client_free(LIST_FIRST(&control->clients));
+    struct client *client, *following;
+    for (client = LIST_FIRST(&control->clients); client != NULL; client = following) {
+        following = LIST_NEXT(client, next);
+        client_free(client);
+    }
     if (control->listener != NULL)
         evconnlistener_free(control->listener);
     if (control->reaper != NULL)

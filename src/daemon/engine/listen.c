@@ -28,7 +28,7 @@ static void want(
 static void want_all(struct listeners *listeners, const struct config *config) {
     listeners->wanteds = 0;
     bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
-    for (uint8_t family = 4; family <= (has_ipv6 ? 6 : 4); family += 2) {
+    for (uint8_t family = 4; family == 4 || (family == 6 && has_ipv6); family += 2) {
         if (config->listen_udp) {
             want(listeners, TRANSPORT_UDP, family, config, config->udp_port);
             want(listeners, TRANSPORT_UDP, family, config, config->udp_nat_port);

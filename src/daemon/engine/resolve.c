@@ -186,6 +186,9 @@ void resolve_begin(struct engine *engine, const struct peer_action *action) {
 }
 
 void resolve_free(struct engine *engine) {
-    while (!LIST_EMPTY(&engine->resolutions))
-        resolution_end(LIST_FIRST(&engine->resolutions));
+    struct resolution *resolution, *following;
+    for (resolution = LIST_FIRST(&engine->resolutions); resolution != NULL; resolution = following) {
+        following = LIST_NEXT(resolution, next);
+        resolution_end(resolution);
+    }
 }

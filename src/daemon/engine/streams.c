@@ -192,9 +192,17 @@ bool streams_gone(struct engine *engine, uint32_t stream) {
 
 void streams_free(struct engine *engine) {
     struct streams *streams = &engine->streams;
-    while (!LIST_EMPTY(&streams->connecting))
-        connect_end(LIST_FIRST(&streams->connecting));
-    for (size_t i = 0; i < STREAM_BUCKETS; i++)
-        while (!LIST_EMPTY(&streams->bucket[i]))
-            stream_remove(streams, LIST_FIRST(&streams->bucket[i])->number);
+    struct connecting *connecting, *later;
+    for (connecting = LIST_FIRST(&streams->connecting); connecting != NULL; connecting = later) {
+        later = LIST_NEXT(connecting, next);
+        connect_end(connecting);
+    }
+    for (size_t i = 0; i < STREAM_BUCKETS; i++) {
+        struct stream_entry *entry, *following;
+        for (entry = LIST_FIRST(&streams->bucket[i]); entry != NULL; entry = following) {
+            following = LIST_NEXT(entry, next);
+            free(entry);
+        }
+    }
+    *streams = (struct streams){0};
 }
