@@ -116,9 +116,10 @@ static void child_deleted(struct peers *peers, struct peer *peer, const struct i
         peer->due_at = peers->now + PEER_RETRY_FIRST_MS;
 }
 
-static bool is_replaced(const struct peer *peer, uint32_t spi_in) {
+/* By a rekey, or as one of two that rekeys at the same time made. */
+static bool is_replaced(const struct peer *peer, const struct ike_child *ike) {
     for (const struct child *child = peer->children; child; child = child->next)
-        if (child->ike.replaces == spi_in)
+        if (child->ike.replaces == ike->spi_in || (child->ike.config == ike->config && &child->ike != ike))
             return true;
     return false;
 }
@@ -129,7 +130,7 @@ void retire_child(struct peers *peers, struct sa *sa, const struct ike_event *ev
     for (const struct child *child = peer->children; child; child = child->next)
         if (child->ike.spi_in == event->spi_in) {
             config = child->ike.config;
-            if (event->by_peer && !is_replaced(peer, event->spi_in))
+            if (event->by_peer && !is_replaced(peer, &child->ike))
                 child_deleted(peers, peer, &child->ike);
         }
     if (!remove_child(peers, peer, event->spi_in))

@@ -15,6 +15,8 @@ static struct peer *first_of(const struct peers *peers, const struct conn *conn)
 
 static struct peer *bring_up(struct peers *peers, struct conn *conn, struct error *err) {
     struct peer *peer = first_of(peers, conn);
+    if (peer)
+        children_want(peers, peer);
     if (peer && peer->phase == PHASE_UP && peer->told_up)
         action_add(peers, PEER_UP, peer);
     else if (peer && peer->phase == PHASE_WAITING)

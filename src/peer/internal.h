@@ -248,6 +248,7 @@ void connect_ask(struct peers *, struct peer *, const struct path_step *);
 /* children.c, host.c */
 void install_child(struct peers *, struct peer *, struct ike_child *);
 void retire_child(struct peers *, struct sa *, const struct ike_event *);
+void children_want(struct peers *, struct peer *); /* asks for those that are configured and not there */
 void children_forget(struct peers *, struct peer *);
 void host_check(struct peers *, struct peer *); /* sets up, renews or takes back, and tells who waits */
 void host_down(struct peers *, struct peer *);

@@ -282,6 +282,10 @@ static void phase_is_due(struct peers *peers, struct peer *peer) {
         complain_of(peers, peer, "IKE SA with %s was not authenticated in time", carrier_text(&peer->carrier, text));
         peer_over(peers, peer);
         break;
+    case PHASE_UP:
+        peer->due_at = NEVER;
+        children_want(peers, peer);
+        break;
     default:
         peer->due_at = NEVER;
         break;

@@ -326,6 +326,41 @@ static void lifetimes_rekey_by_themselves_and_traffic_never_stops(void **state) 
     assert_agree(net);
 }
 
+/* East lets its Child SA end after 20 s and does not rekey it. */
+static void east_deletes_the_child_sa(struct net *net) {
+    net->end[EAST].config->ike.child[0].lifetime_ms = 20 * SECOND;
+    net->end[EAST].config->ike.rekey_margin_ms = 0;
+    over_tcp(net);
+    net_run(net, 20 * SECOND);
+    assert_non_null(net_said(net, WEST, "the peer deleted the Child SA 10.1.0.0/24 <-> 10.2.0.0/24"));
+    assert_int_equal(net_status(net, WEST)->children, 0);
+    assert_false(net->end[WEST].host);
+}
+
+static void up_makes_the_child_sa_again_that_the_peer_deleted(void **state) {
+    struct net *net = *state;
+    east_deletes_the_child_sa(net);
+    uint64_t spi = net_status(net, WEST)->ike.spi_i;
+    net_run(net, 10 * SECOND);
+    assert_int_equal(net_status(net, WEST)->children, 0);
+    assert_int_not_equal(net_up(net, WEST), 0);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1); /* who asks waits until it is there */
+    net_run(net, SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 2);
+    assert_true(net->end[WEST].host);
+    assert_true(net_status(net, WEST)->ike.spi_i == spi);
+    assert_agree(net);
+}
+
+static void a_child_sa_that_the_peer_deleted_comes_back_when_automatic(void **state) {
+    struct net *net = *state;
+    net->end[WEST].config->start = PEER_START_AUTO;
+    east_deletes_the_child_sa(net);
+    net_run(net, 6 * SECOND);
+    assert_agree(net);
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
@@ -346,6 +381,8 @@ int main(void) {
         T(the_most_specific_connection_is_taken_by_the_identity),
         T(an_identity_that_nobody_knows_is_refused),
         T(a_second_child_configuration_is_asked_for_after_the_first),
+        T(up_makes_the_child_sa_again_that_the_peer_deleted),
+        T(a_child_sa_that_the_peer_deleted_comes_back_when_automatic),
         T(lifetimes_rekey_by_themselves_and_traffic_never_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
