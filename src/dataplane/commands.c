@@ -8,6 +8,8 @@
 
 void command_discard(const struct worker_command *command) {
     free(command->octets);
+    if (command->kind == WORKER_STREAM_ADD)
+        tls_free(command->tls);
     bool has_fd = command->kind == WORKER_STREAM_ADD || command->kind == WORKER_UDP_ADD || command->kind == WORKER_TUN;
     if (has_fd && command->fd >= 0)
         close(command->fd);

@@ -10,6 +10,8 @@
 #include "peer/peer.h"
 #include <time.h>
 
+struct tls;
+
 /* The clock of the control thread and of the workers alike, in ms: it counts while the machine sleeps, as the other
  * side's does. */
 static inline uint64_t dataplane_now(void) {
@@ -34,7 +36,8 @@ void worker_free(struct worker *);
 /* --- control thread to worker; all return false when the ring is full (try again later) --- */
 enum worker_command_kind {
     WORKER_TRAFFIC, /* traffic */
-    WORKER_STREAM_ADD, /* stream number, fd (the worker's from now on), originator, octets (malloc'd, freed by the worker) */
+    WORKER_STREAM_ADD, /* stream number, fd and tls (the worker's from now on), originator, octets (malloc'd, freed by the
+                        * worker) */
     WORKER_STREAM_CLOSE,
     WORKER_SEND_IKE, /* carrier, octets (malloc'd, freed by the worker): over UDP port 500 without marker */
     WORKER_UDP_ADD, /* fd, port */
@@ -48,6 +51,7 @@ struct worker_command {
     struct traffic_command traffic;
     struct carrier carrier;
     int fd;
+    struct tls *tls; /* NULL: plain TCP */
     uint16_t port;
     bool originator;
     uint8_t *octets;

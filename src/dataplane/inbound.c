@@ -73,8 +73,10 @@ void inbound_readable(int fd, short what, void *context) {
         return;
     enum stream_result result = stream_read(link->stream, &error);
     counter_add(&link->worker->counters.stream_reads, 1);
-    if (result == STREAM_OK)
-        inbound_link(link);
-    else if (result != STREAM_AGAIN)
+    if (result == STREAM_OK) {
+        if (inbound_link(link) && stream_pending(link->stream))
+            event_active(link->readable, EV_READ, 0);
+    } else if (result != STREAM_AGAIN) {
         link_lost(link, result, &error);
+    }
 }

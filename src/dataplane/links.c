@@ -86,6 +86,7 @@ static bool watch(struct link *link, int fd) {
 void link_add(struct worker *worker, const struct worker_command *command) {
     struct link *link = calloc(1, sizeof *link);
     if (link == NULL) {
+        tls_free(command->tls);
         close(command->fd);
         return; /* nothing to report with; the peer's liveness will find out */
     }
@@ -96,6 +97,7 @@ void link_add(struct worker *worker, const struct worker_command *command) {
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
     struct stream_options options = {.originator = command->originator,
         .transport = command->carrier.transport,
+        .tls = command->tls,
         .octets = span_of(command->octets, command->length),
         .write_queue_max = WRITE_QUEUE_MAX};
     struct error error = {0};
@@ -109,7 +111,7 @@ void link_add(struct worker *worker, const struct worker_command *command) {
         link_lost(link, STREAM_FAILED, &error);
         return;
     }
-    if (command->length > 0) /* they are here already: no readability tells of them */
+    if (command->length > 0 || stream_pending(link->stream)) /* here already: no readability tells of them */
         event_active(link->readable, EV_READ, 0);
 }
 
@@ -119,8 +121,11 @@ static void go_on(struct link *link) {
         return;
     }
     link->held = false;
-    if (inbound_link(link))
-        event_add(link->readable, NULL);
+    if (!inbound_link(link))
+        return;
+    event_add(link->readable, NULL);
+    if (stream_pending(link->stream))
+        event_active(link->readable, EV_READ, 0);
 }
 
 void links_retry(struct worker *worker) {

@@ -44,7 +44,7 @@ enum first_verdict first_message(const uint8_t *octets, size_t length, uint8_t *
     size_t come = length < STREAM_PREFIX_LENGTH ? length : STREAM_PREFIX_LENGTH;
     struct reader r = reader_over(octets, length);
     if (memcmp(octets, STREAM_PREFIX, come) != 0)
-        return FIRST_BAD;
+        return FIRST_OTHER;
     if (!reader_skip(&r, STREAM_PREFIX_LENGTH))
         return FIRST_MORE;
     for (;;) { /* each round takes at least two octets, or ends */

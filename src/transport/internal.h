@@ -15,11 +15,18 @@ bool socket_addresses(int fd, struct address *local, struct address *remote);
 bool tcp_prepare(int fd, struct error *err);
 uint64_t monotonic_ms(void);
 
+/* tcp_connector.c: `what` in place of "TCP" in what it says; static storage. */
+typedef void tcp_connected(
+    void *context, int fd, const struct address *local, const struct address *remote, const struct error *);
+struct tcp_connector *tcp_connector_named(const char *what, struct event_base *, int fd, const struct address *remote,
+    uint64_t timeout_ms, tcp_connected *, void *context, struct error *);
+
 /* first_message.c */
 enum first_verdict {
     FIRST_NAMED, /* an SPI of ours came, or an IKE_SA_INIT: *worker is set */
     FIRST_MORE,
-    FIRST_BAD, /* close, say nothing (S2) */
+    FIRST_BAD, /* close, say nothing */
+    FIRST_OTHER, /* the same, unless a web server takes it: it does not begin with the prefix (S2) */
 };
 /* Looks at all octets of a young stream, prefix included. */
 enum first_verdict first_message(const uint8_t *octets, size_t length, uint8_t *worker);

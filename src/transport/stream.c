@@ -20,6 +20,7 @@ static struct stream *stream_make(int fd, const struct stream_options *options) 
         return NULL;
     *s = (struct stream){.fd = fd,
         .transport = options->transport,
+        .tls = options->tls,
         .framer = framer_start(!options->originator),
         .prefix_left = options->originator ? STREAM_PREFIX_LENGTH : 0,
         .in_size = options->octets.length > IN_FIRST ? options->octets.length : IN_FIRST};
@@ -35,15 +36,19 @@ static struct stream *stream_make(int fd, const struct stream_options *options) 
 
 struct stream *stream_new(int fd, const struct stream_options *options, struct error *err) {
     if (!tcp_prepare(fd, err)) {
+        tls_free(options->tls);
         close(fd);
         return NULL;
     }
     struct stream *s = options->octets.length > IN_MOST ? NULL : stream_make(fd, options);
     if (s == NULL) {
         fail(err, OURS, 0, "memory is short for a stream");
+        tls_free(options->tls);
         close(fd);
         return NULL;
     }
+    if (s->tls != NULL)
+        tls_reads_ahead(s->tls);
     if (options->octets.length > 0) {
         memcpy(s->in, options->octets.at, options->octets.length);
         s->filled = options->octets.length;
@@ -65,9 +70,12 @@ void stream_free(struct stream *s) {
     struct error ignored;
     if (!s->framer.corrupt && stream_wants_write(s))
         (void)stream_flush(s, &ignored);
+    if (s->tls != NULL)
+        tls_close(s->tls);
     shutdown(s->fd, SHUT_WR);
     drain(s);
     close(s->fd);
+    tls_free(s->tls);
     stream_queue_close(&s->ike);
     stream_queue_close(&s->esp);
     free(s->in);
@@ -97,6 +105,38 @@ static bool make_room(struct stream *s) {
     return true;
 }
 
+static enum stream_result read_tls(struct stream *s, size_t room, struct error *err) {
+    size_t got = 0;
+    enum tls_result result = tls_read(s->tls, s->in + s->filled, room, &got, err);
+    s->filled += got;
+    switch (result) {
+    case TLS_DONE:
+        return STREAM_OK;
+    case TLS_CLOSED:
+        return STREAM_CLOSED;
+    case TLS_FAILED:
+        return STREAM_FAILED;
+    case TLS_WANTS_READ:
+    case TLS_WANTS_WRITE:
+        break;
+    }
+    return STREAM_AGAIN;
+}
+
+static enum stream_result read_plain(struct stream *s, size_t room, struct error *err) {
+    ssize_t got = recv(s->fd, s->in + s->filled, room, MSG_DONTWAIT);
+    if (got > 0) {
+        s->filled += (size_t)got;
+        return STREAM_OK;
+    }
+    if (got == 0)
+        return STREAM_CLOSED; /* a message that was cut off is gone with it (S8) */
+    if (errno == EAGAIN || errno == EINTR)
+        return STREAM_AGAIN;
+    fail(err, PEER, 0, "the connection broke: %s", strerror(errno));
+    return STREAM_FAILED;
+}
+
 enum stream_result stream_read(struct stream *s, struct error *err) {
     if (s->fresh) {
         s->fresh = false;
@@ -109,17 +149,13 @@ enum stream_result stream_read(struct stream *s, struct error *err) {
     size_t room = s->in_size - s->filled;
     if (room == 0)
         return STREAM_OK; /* payloads are waiting: a frame is smaller than the buffer */
-    ssize_t got = recv(s->fd, s->in + s->filled, room < STREAM_READ_MAX ? room : STREAM_READ_MAX, MSG_DONTWAIT);
-    if (got > 0) {
-        s->filled += (size_t)got;
-        return STREAM_OK;
-    }
-    if (got == 0)
-        return STREAM_CLOSED; /* a message that was cut off is gone with it (S8) */
-    if (errno == EAGAIN || errno == EINTR)
-        return STREAM_AGAIN;
-    fail(err, PEER, 0, "the connection broke: %s", strerror(errno));
-    return STREAM_FAILED;
+    if (room > STREAM_READ_MAX)
+        room = STREAM_READ_MAX;
+    return s->tls != NULL ? read_tls(s, room, err) : read_plain(s, room, err);
+}
+
+bool stream_pending(const struct stream *s) {
+    return s->tls != NULL && s->tls->more;
 }
 
 enum stream_result stream_payloads(
@@ -146,5 +182,6 @@ size_t stream_queued(const struct stream *s) {
     int unsent = 0;
     if (ioctl(s->fd, SIOCOUTQNSD, &unsent) < 0 || unsent < 0)
         unsent = 0;
-    return s->ike.length + s->esp.length + (size_t)unsent;
+    size_t record = s->tls != NULL && tls_waits(s->tls) ? s->tls->record_length - s->tls->record_done : 0;
+    return s->ike.length + s->esp.length + record + (size_t)unsent;
 }

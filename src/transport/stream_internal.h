@@ -2,12 +2,13 @@
 #ifndef IKETCP_TRANSPORT_STREAM_INTERNAL_H
 #define IKETCP_TRANSPORT_STREAM_INTERNAL_H
 
-#include "transport/internal.h"
 #include "transport/stream_queue.h"
+#include "transport/tls_internal.h"
 
 struct stream {
     int fd;
     enum transport transport;
+    struct tls *tls; /* NULL: plain TCP */
     struct framer framer;
 
     /* Read and not yet a whole message, or not yet asked for: in[done..filled). */

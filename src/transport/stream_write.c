@@ -1,5 +1,6 @@
 /* stream_write.c: writing a stream. One sendmsg takes the prefix, what waits and what is new; IKE goes ahead of ESP, but
- * never into the middle of a frame. Octets are copied only when the socket is full. */
+ * never into the middle of a frame. Octets are copied only when the socket is full. Over TLS the same goes into records of
+ * 16 KiB; what comes in small pieces is put together first, so that prefix and first message are one record. */
 #include "transport/stream_internal.h"
 
 #include <errno.h>
@@ -24,8 +25,58 @@ static void add_prefix(struct pieces *p, const struct stream *s) {
     add(p, &STREAM_PREFIX[STREAM_PREFIX_LENGTH - s->prefix_left], s->prefix_left);
 }
 
+static enum stream_result stream_result_of(enum tls_result result) {
+    switch (result) {
+    case TLS_DONE:
+    case TLS_WANTS_READ:
+    case TLS_WANTS_WRITE:
+        return STREAM_OK;
+    case TLS_CLOSED:
+        return STREAM_CLOSED;
+    case TLS_FAILED:
+        break;
+    }
+    return STREAM_FAILED;
+}
+
+/* Pieces that would each make a small record, in one; *used of them, or 0 when the first one is large. */
+static size_t put_together(const struct pieces *p, size_t first, uint8_t *record, size_t *used) {
+    size_t length = 0;
+    for (*used = 0; first + *used < p->count; ++*used) {
+        const struct iovec *piece = &p->piece[first + *used];
+        if (piece->iov_len > TLS_RECORD_MAX - length)
+            break;
+        memcpy(record + length, piece->iov_base, piece->iov_len);
+        length += piece->iov_len;
+    }
+    return length;
+}
+
+static enum stream_result send_tls(const struct stream *s, struct pieces *p, size_t *sent, struct error *err) {
+    uint8_t record[TLS_RECORD_MAX];
+    enum tls_result result = TLS_DONE;
+    *sent = 0;
+    for (size_t i = 0; i < p->count && result == TLS_DONE;) {
+        size_t used = 0, taken = 0, length = 0;
+        const uint8_t *octets = record;
+        if (i + 1 < p->count)
+            length = put_together(p, i, record, &used);
+        if (used < 2) {
+            octets = p->piece[i].iov_base;
+            length = p->piece[i].iov_len;
+            used = 1;
+        }
+        result = tls_write(s->tls, octets, length, &taken, err);
+        *sent += taken;
+        i += used;
+    }
+    return stream_result_of(result);
+}
+
 /* MSG_NOSIGNAL is why it is not writev. */
 static enum stream_result send_pieces(const struct stream *s, struct pieces *p, size_t *sent, struct error *err) {
+    if (s->tls != NULL)
+        return send_tls(s, p, sent, err);
     struct msghdr message = {.msg_iov = p->piece, .msg_iovlen = p->count};
     ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     *sent = n > 0 ? (size_t)n : 0;
@@ -46,8 +97,13 @@ static bool idle(const struct stream *s) {
     return s->ike.length == 0 && s->esp.length == 0;
 }
 
+/* A record that waits is TLS's, but it goes before all else. */
+static bool waits(const struct stream *s) {
+    return !idle(s) || (s->tls != NULL && tls_waits(s->tls));
+}
+
 bool stream_wants_write(const struct stream *s) {
-    return !idle(s);
+    return waits(s);
 }
 
 /* Takes `sent` octets off the queues, in the order in which they were offered. */
@@ -66,8 +122,13 @@ static void queues_sent(struct stream *s, size_t sent) {
 }
 
 enum stream_result stream_flush(struct stream *s, struct error *err) {
-    if (idle(s))
+    if (!waits(s))
         return STREAM_OK;
+    if (s->tls != NULL) {
+        enum tls_result result = tls_flush(s->tls, err);
+        if (result != TLS_DONE || idle(s))
+            return stream_result_of(result);
+    }
     struct pieces p = {.count = 0};
     add_prefix(&p, s);
     add(&p, stream_queue_front(&s->esp), s->esp_begun);
@@ -93,7 +154,7 @@ static void keep_frames(struct stream *s, const uint8_t *frames, size_t length, 
 }
 
 enum stream_result stream_write_frames(struct stream *s, const uint8_t *frames, size_t length, struct error *err) {
-    if (!idle(s)) { /* the socket is full: it says when it is not */
+    if (waits(s)) { /* the socket is full: it says when it is not */
         uint8_t *at = stream_queue_add(&s->esp, length);
         if (at == NULL)
             return STREAM_AGAIN;
@@ -135,7 +196,7 @@ enum stream_result stream_send_ike(struct stream *s, struct span message, struct
     }
     uint8_t lead[IKE_LEAD] = {0};
     frame_header(lead, NON_ESP_MARKER_LENGTH + message.length);
-    if (!idle(s)) {
+    if (waits(s)) {
         if (!queue_ike(s, lead, message, 0)) {
             fail(err, PEER, 0, "the peer does not read: %zu octets of IKE messages wait", s->ike.length);
             return STREAM_AGAIN;

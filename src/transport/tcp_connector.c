@@ -11,11 +11,11 @@
 struct tcp_connector {
     int fd;
     int failed; /* errno of connect itself */
+    const char *what; /* "TCP": whom the sentences are about; static storage */
     struct address remote;
     uint64_t timeout_ms;
     struct event *event;
-    void (*on_done)(
-        void *context, int fd, const struct address *local, const struct address *remote, const struct error *);
+    tcp_connected *on_done;
     void *context;
 };
 
@@ -25,17 +25,17 @@ static bool explain(const struct tcp_connector *c, int code, struct error *err) 
     address_port_text(&c->remote, to);
     switch (code) {
     case ECONNREFUSED:
-        return fail(err, PEER, 0, "TCP %s refused the connection: nothing listens there", to);
+        return fail(err, PEER, 0, "%s %s refused the connection: nothing listens there", c->what, to);
     case ETIMEDOUT:
-        return fail(err, PEER, 0, "TCP %s did not answer", to);
+        return fail(err, PEER, 0, "%s %s did not answer", c->what, to);
     case ENETUNREACH:
-        return fail(err, HOST, 0, "TCP %s can't be reached: there is no route to that network", to);
+        return fail(err, HOST, 0, "%s %s can't be reached: there is no route to that network", c->what, to);
     case EHOSTUNREACH:
-        return fail(err, HOST, 0, "TCP %s can't be reached: a router says that the host is not there", to);
+        return fail(err, HOST, 0, "%s %s can't be reached: a router says that the host is not there", c->what, to);
     case ECONNRESET:
-        return fail(err, PEER, 0, "TCP %s reset the connection", to);
+        return fail(err, PEER, 0, "%s %s reset the connection", c->what, to);
     default:
-        return fail(err, HOST, 0, "TCP %s: %s", to, strerror(code));
+        return fail(err, HOST, 0, "%s %s: %s", c->what, to, strerror(code));
     }
 }
 
@@ -44,7 +44,7 @@ static bool finished(const struct tcp_connector *c, short what, struct address *
     if (c->failed != 0)
         return explain(c, c->failed, err);
     if ((what & EV_WRITE) == 0)
-        return fail(err, PEER, 0, "TCP %s did not answer within %" PRIu64 ".%" PRIu64 " s",
+        return fail(err, PEER, 0, "%s %s did not answer within %" PRIu64 ".%" PRIu64 " s", c->what,
             address_port_text(&c->remote, to), c->timeout_ms / SECOND, c->timeout_ms % SECOND / 100);
     int code = 0;
     socklen_t length = sizeof code;
@@ -69,10 +69,12 @@ static void on_event(evutil_socket_t fd, short what, void *context) {
 }
 
 struct tcp_connector *tcp_connector_new(struct event_base *base, int fd, const struct address *remote,
-    uint64_t timeout_ms,
-    void (*on_done)(
-        void *context, int fd, const struct address *local, const struct address *remote, const struct error *),
-    void *context, struct error *err) {
+    uint64_t timeout_ms, tcp_connected *on_done, void *context, struct error *err) {
+    return tcp_connector_named("TCP", base, fd, remote, timeout_ms, on_done, context, err);
+}
+
+struct tcp_connector *tcp_connector_named(const char *what, struct event_base *base, int fd,
+    const struct address *remote, uint64_t timeout_ms, tcp_connected *on_done, void *context, struct error *err) {
     struct tcp_connector *c = calloc(1, sizeof *c);
     struct sockaddr_storage to;
     unsigned length = address_to_sockaddr(remote, &to);
@@ -88,6 +90,7 @@ struct tcp_connector *tcp_connector_new(struct event_base *base, int fd, const s
         return NULL;
     }
     c->fd = fd;
+    c->what = what;
     c->remote = *remote;
     c->timeout_ms = timeout_ms;
     c->on_done = on_done;

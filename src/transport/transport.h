@@ -18,6 +18,44 @@ struct sockaddr_storage;
 unsigned address_to_sockaddr(const struct address *, struct sockaddr_storage *); /* returns the length */
 void address_from_sockaddr(const struct sockaddr_storage *, struct address *); /* IPv4-mapped becomes IPv4 */
 
+/* ---- TLS (RFC 9329, appendix A): for getting through, not for trust, since IKE authenticates the peer (T2) ---- */
+
+struct tls; /* one TLS connection, bound to a socket that is not its own; goes to the worker with its stream */
+void tls_free(struct tls *); /* frees only: stream_free says close_notify */
+/* "TLS 1.3, TLS_AES_128_GCM_SHA256, resumed"; valid as long as `out`. */
+#define TLS_TEXT_MAX 96
+const char *tls_text(const struct tls *, char out[TLS_TEXT_MAX]);
+
+/* What a gateway shows to its clients. Streams keep what they need of it. */
+struct tls_server;
+/* PEM texts: the certificate with its chain, and its key. Both NULL: a self-signed one (EC P-256) that lives as long as
+ * this. NULL and *err: one is not readable, or they are no pair. */
+struct tls_server *tls_server_new(const char *certificate, const char *key, struct error *);
+void tls_server_free(struct tls_server *);
+
+/* What an Originator's TLS streams share: sessions, to be resumed when a stream is opened again (T5). Streams use it from
+ * the worker's thread: free it after them. */
+struct tls_client;
+struct tls_client *tls_client_new(struct error *);
+void tls_client_free(struct tls_client *);
+struct tls_wanted { /* of one connection */
+    char server_name
+        [256]; /* what is asked for (SNI) and, with `verify`, must be in the certificate: a name or address */
+    char alpn[64]; /* protocols, commas between them, such as "http/1.1"; empty: none */
+    bool verify; /* else any certificate will do (T2) */
+    const char *ca; /* PEM text of those who may sign it; NULL: the system's */
+};
+
+/* ---- proxies in front of TCP and TLS: HTTP CONNECT (RFC 9110), SOCKS 5 (RFC 1928, 1929) ---- */
+
+enum proxy_kind { PROXY_NONE, PROXY_HTTP, PROXY_SOCKS5 };
+struct proxy_wanted {
+    enum proxy_kind kind;
+    char user[256], password[256]; /* 255 octets are RFC 1929's most; user empty: neither */
+    char host[256]; /* whom the proxy shall call: an address, or a name that the proxy looks up */
+    uint16_t port;
+};
+
 /* ---- a stream before it has an owner ---- */
 
 /* An accepted connection whose prefix and first message (or enough of it to name its SPI) came. Everything that was
@@ -25,6 +63,7 @@ void address_from_sockaddr(const struct sockaddr_storage *, struct address *); /
 struct accepted_stream {
     int fd; /* non-blocking, TCP_NODELAY, keepalive 60 s (K6) */
     enum transport transport;
+    struct tls *tls; /* the taker's too; NULL: plain TCP. What follows was read through it */
     struct address local, remote;
     const uint8_t *octets;
     size_t length;
@@ -35,6 +74,8 @@ struct accept_limits {
     uint32_t streams_max; /* not yet handed over, in all */
     uint32_t streams_per_source; /* the same, per source address (IPv6: per /64) */
     uint64_t first_message_ms; /* L12: closed without a word when the first message is not there by then */
+    uint32_t guests_max; /* connections that were handed on to a web server, in all; per source as above */
+    uint64_t guest_idle_ms; /* closed when neither side said anything for so long */
 };
 void accept_limits_defaults(struct accept_limits *);
 
@@ -43,9 +84,18 @@ struct tcp_listener;
 struct tcp_listener *tcp_listener_new(struct event_base *, int fd, const struct accept_limits *,
     void (*on_stream)(void *context, const struct accepted_stream *), void *context, struct error *);
 void tcp_listener_free(struct tcp_listener *); /* and all streams that were not handed over */
+/* What is done with whom, told apart by the first octets: `IKETCP`, a TLS ClientHello, anything else. May change at any
+ * time; who is there already keeps what he got. Without this call: plain streams only. */
+struct listener_services {
+    bool plain; /* `IKETCP` outside TLS is a stream */
+    const struct tls_server *tls; /* NULL: no TLS. Must live until it is replaced, or the listener is freed */
+    struct address web; /* other first octets, outside and inside TLS, go to this web server; port 0: are closed (S2) */
+};
+void tcp_listener_serve(struct tcp_listener *, const struct listener_services *);
 /* Stops and resumes accepting (limits reached elsewhere). */
 void tcp_listener_pause(struct tcp_listener *, bool paused);
 size_t tcp_listener_pending(const struct tcp_listener *);
+size_t tcp_listener_guests(const struct tcp_listener *); /* of the web server */
 
 struct tcp_connector;
 /* Connects `fd` (a fresh non-blocking TCP socket, bound if wanted; taken over) to `remote`. Exactly one call of
@@ -57,6 +107,29 @@ struct tcp_connector *tcp_connector_new(struct event_base *, int fd, const struc
     void *context, struct error *);
 void tcp_connector_free(struct tcp_connector *);
 
+/* The same with what may come behind TCP: a proxy's consent, then a TLS handshake. */
+struct connect_wanted {
+    struct address remote; /* of the peer; or of the proxy, which knows the peer by proxy.host */
+    uint64_t timeout_ms; /* of TCP alone */
+    uint64_t step_timeout_ms; /* of the proxy, and of TLS */
+    struct proxy_wanted proxy;
+    struct tls_client *tls; /* NULL: plain TCP. Must outlive the stream */
+    struct tls_wanted tls_wanted;
+};
+struct connected_stream {
+    int fd; /* the taker's, and so is tls; -1: it failed */
+    struct tls *tls;
+    struct address local, remote; /* of the socket: the proxy's, where there is one */
+    const uint8_t *octets; /* what came behind the proxy's consent without TLS; valid during the call */
+    size_t length;
+};
+struct stream_connector;
+/* `fd` as for tcp_connector_new. Exactly one call of on_done, from the event loop; not after stream_connector_free. */
+struct stream_connector *stream_connector_new(struct event_base *, int fd, const struct connect_wanted *,
+    void (*on_done)(void *context, const struct connected_stream *, const struct error *), void *context,
+    struct error *);
+void stream_connector_free(struct stream_connector *);
+
 /* ---- a stream that has an owner (worker) ---- */
 #define STREAM_READ_MAX ((size_t)262144)
 
@@ -64,22 +137,26 @@ struct stream; /* fd, framer, what was read and not yet a whole message, what wa
 struct stream_options {
     bool originator; /* we opened it: the prefix goes out in front of the first write (S1, S13) */
     enum transport transport;
+    struct tls *tls; /* taken over; NULL: plain TCP */
     struct span octets; /* already read (accepted), copied */
     size_t write_queue_max; /* octets that may wait behind a full socket; more ESP is refused, IKE is not */
 };
 struct stream *stream_new(int fd, const struct stream_options *, struct error *); /* takes over fd */
-void stream_free(struct stream *); /* closes; FIN after what was queued if the socket takes it now */
+void stream_free(
+    struct stream *); /* closes; close_notify (T6) and FIN after what was queued if the socket takes it now */
 int stream_fd(const struct stream *);
 
 enum stream_result { STREAM_OK, STREAM_AGAIN, STREAM_CLOSED, STREAM_CORRUPT, STREAM_FAILED };
 /* Reads once (up to STREAM_READ_MAX), or takes the octets that were there from the start. */
 enum stream_result stream_read(struct stream *, struct error *);
+/* More can be read though the socket may not be readable: TLS has it already. Never of plain TCP. */
+bool stream_pending(const struct stream *);
 /* The next payloads of what was read, in place, valid until the next stream_read: at most `max`; *count 0: read again. */
 enum stream_result stream_payloads(struct stream *, struct span *payload, size_t max, size_t *count, struct error *);
 /* Queues one IKE message, marker and length in front, ahead of ESP that waits at a frame's border; then flushes.
  * STREAM_AGAIN and *err: it is dropped, since it is longer than a frame takes (S7) or the peer reads nothing. */
 enum stream_result stream_send_ike(struct stream *, struct span message, struct error *);
-/* Writes frames that are complete (length fields included) in one writev; what the socket does not take is kept.
+/* Writes frames that are complete (length fields included) in one sendmsg, or one TLS record for each 16 KiB; what the socket does not take is kept.
  * STREAM_AGAIN: nothing was taken, the queue is full (drop them). While octets wait, frames are only queued: call
  * stream_flush when the socket is writable. How much the socket takes ahead of the network is its owner's choice
  * (TCP_NOTSENT_LOWAT). */

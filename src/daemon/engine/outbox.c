@@ -11,6 +11,8 @@
 
 static void discard(const struct worker_command *command) {
     free(command->octets);
+    if (command->kind == WORKER_STREAM_ADD)
+        tls_free(command->tls);
     if ((command->kind == WORKER_STREAM_ADD || command->kind == WORKER_UDP_ADD || command->kind == WORKER_TUN) &&
         command->fd >= 0)
         close(command->fd);
