@@ -8,7 +8,8 @@ die() { echo "${0##*/}: $*" >&2; exit 1; }
 packages() {
     local group missing=()
     for group in "$@"; do
-        while read -r name; do
+        while read -r name architecture; do
+            [ "${architecture:-$(dpkg --print-architecture)}" = "$(dpkg --print-architecture)" ] || continue
             dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
         done < <(sed -n "s/^$group //p" packaging/debian-packages)
     done

@@ -1,5 +1,5 @@
-/* crypto.h: the face of crypto/: libcrypto behind a handful of nouns. The only room that includes OpenSSL for IKE and
- * ESP. Every random octet comes from the caller. Algorithms are IANA's numbers (base/iana.h); what is not listed there
+/* crypto.h: the face of crypto/: libcrypto and ipsec-mb behind a handful of nouns. The only room that includes them for
+ * IKE and ESP. Every random octet comes from the caller. Algorithms are IANA's numbers (base/iana.h); what is not listed there
  * is not supported. Secrets that these objects hold are wiped when they are freed; secrets in the caller's buffers are
  * the caller's to wipe. Objects are not thread-safe; different objects may be used by different threads. */
 #ifndef IKETCP_CRYPTO_CRYPTO_H
@@ -78,9 +78,25 @@ struct cipher *cipher_new(struct cipher_suite, bool seal, struct span key, struc
 void cipher_free(struct cipher *); /* wipes; NULL is fine */
 /* Both run all jobs, set each .ok and return how many are ok. After a failed open the text is to be thrown away. No
  * allocation, no key set-up per job (but libcrypto's HMAC copies two small contexts inside, which measures cheaper than
- * starting from the pads). CBC's IVs must be unpredictable: the caller's business. */
+ * starting from the pads). CBC's IVs must be unpredictable: the caller's business. Many jobs in one call are cheaper than
+ * many calls. Jobs of one call may be worked on at the same time, so that they must not overlap; encrypt-then-MAC is
+ * fastest when aad, iv, text and icv lie one behind the other. */
 size_t cipher_seal(struct cipher *, struct cipher_job *, size_t jobs);
 size_t cipher_open(struct cipher *, struct cipher_job *, size_t jobs);
+
+/* What does the work: Intel's ipsec-mb where it was there to build with and this processor makes it the faster one, else
+ * libcrypto. Tests and measurements choose; what is not there or not for that suite falls back to libcrypto. For
+ * ciphers made from now on; at any time, by any thread. */
+enum cipher_library {
+    CIPHER_FASTEST = 0,
+    CIPHER_LIBCRYPTO,
+    CIPHER_IPSEC_MB,
+    CIPHER_IPSEC_MB_AVX2, /* as on processors without AVX-512 */
+};
+void cipher_library_choose(enum cipher_library);
+enum cipher_library cipher_library_of(const struct cipher *);
+bool cipher_library_runs(enum cipher_library, struct cipher_suite); /* here, in this build, on this processor */
+
 /* One block of AES under a key: turns a counter into an unpredictable CBC IV without a random octet per packet
  * (NIST SP 800-38A appendix C, first method). `key` 16 octets. */
 struct iv_maker;

@@ -358,5 +358,5 @@ int main(void) {
         cmocka_unit_test(what_is_not_supported_or_has_a_wrong_key_is_refused),
         cmocka_unit_test(the_iv_maker_enciphers_the_counter),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return over_every_library(tests);
 }

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "libraries.h"
+
 #define HEX_MAX ((size_t)2048)
 
 static inline uint8_t hex_digit(char c) {

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "../crypto/libraries.h"
+
 #define ROOM ((size_t)2048)
 #define UDP 17
 

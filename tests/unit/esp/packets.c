@@ -420,5 +420,5 @@ int main(void) {
         cmocka_unit_test(a_batch_gets_a_verdict_for_each_packet),
         cmocka_unit_test(a_configuration_that_cannot_work_is_refused_with_a_sentence),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return over_every_library(tests);
 }

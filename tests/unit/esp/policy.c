@@ -177,5 +177,5 @@ int main(void) {
         cmocka_unit_test(any_of_several_selectors_will_do_and_none_means_nothing),
         cmocka_unit_test(what_comes_out_is_an_ip_packet_inside_the_selectors_or_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return over_every_library(tests);
 }

@@ -264,5 +264,5 @@ int main(void) {
         cmocka_unit_test(the_last_number_is_used_and_none_after_it),
         cmocka_unit_test(a_rekey_is_due_at_the_soft_limit_and_by_default_well_before_the_end),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return over_every_library(tests);
 }
