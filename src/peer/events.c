@@ -8,9 +8,11 @@ static void mark_asked(struct peer *peer, const struct ike_child_config *child) 
             peer->asked |= 1u << i;
 }
 
-static void keys_are_there(struct peers *peers, struct peer *peer, const struct carrier *from) {
+static void keys_are_there(
+    struct peers *peers, struct peer *peer, const struct ike_event *event, const struct carrier *from) {
     if (peer->phase == PHASE_INIT)
         peer->phase = PHASE_AUTH;
+    peer->behind_nat = event->init.nat_local;
     if (!peer->initiator)
         return;
     path_answered(&peer->path, peers->now);
@@ -58,7 +60,7 @@ void event_before(struct peers *peers, struct sa *sa, struct ike_event *event, c
     struct peer *peer = sa->peer;
     switch (event->kind) {
     case IKE_EVENT_KEYS:
-        keys_are_there(peers, peer, from);
+        keys_are_there(peers, peer, event, from);
         break;
     case IKE_EVENT_RETRY:
         begins_again(peers, peer, event);

@@ -39,9 +39,10 @@ static void judge_carrier(struct peers *peers, struct sa *sa, const struct carri
         stream->strikes = 0;
     if (!out->fresh)
         return;
-    if (stream)
+    bool moves = may_move(peer, from);
+    if (stream && (moves || carrier_equal(from, &peer->carrier)))
         stream_proved(peers, stream, peer);
-    if (may_move(peer, from))
+    if (moves)
         move_to(peers, peer, from);
 }
 

@@ -17,7 +17,7 @@ void initiate_attempt(struct peers *peers, struct peer *peer) {
     peer->phase = PHASE_RESOLVING;
     peer->due_at = peers->now + config->path.attempt_timeout_ms;
     peer->asked = 0;
-    peer->over_stream = peer->initial_contact = peer->hello_due = peer->losing = false;
+    peer->over_stream = peer->initial_contact = peer->hello_due = peer->losing = peer->behind_nat = false;
     peer->told_up = false;
     peer->carrier = (struct carrier){0};
     peer->path.network = peers->network;
@@ -82,6 +82,7 @@ static void try_transport(struct peers *peers, struct peer *peer, const struct p
     streams_release(peers, peer);
     say_trying(peers, peer, step);
     peer->carrier = (struct carrier){0};
+    peer->over_stream = peer->behind_nat = false;
     if (step->transport != TRANSPORT_UDP) {
         peer->phase = PHASE_CONNECTING;
         connect_ask(peers, peer, step);

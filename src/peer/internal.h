@@ -108,6 +108,7 @@ struct peer {
     bool delete_due; /* our DELETE goes out when this call has said all that comes before it */
     bool hello_due; /* L2, behind the request that was outstanding */
     bool over_stream; /* C5: it runs over TCP, so never over UDP again */
+    bool behind_nat; /* we are: the peer's address stays as it is (RFC 7296 section 2.23) */
     bool host_wanted, host_done, told_up;
     uint32_t host_asked; /* PEER_HOST_UPs that are not answered yet */
     uint64_t source; /* half-open per source */
@@ -218,7 +219,6 @@ void initiate_float(struct peers *, struct peer *, const struct carrier *from);
 
 /* respond.c, choose.c, auth.c */
 void respond_first(struct peers *, const struct carrier *, struct stream *, const struct ike_header *, struct span);
-uint64_t init_key(const struct peers *, uint64_t spi_i, const struct address *remote);
 struct conn *choose_by_address(const struct peers *, const struct carrier *);
 struct conn *choose_by_identity(const struct peers *, const struct peer *, const struct carrier *,
     const struct identity *local, const struct identity *remote);
@@ -228,7 +228,7 @@ void auth_wanted(struct peers *, struct sa *, const struct ike_event *, const st
 struct stream *stream_find(const struct peers *, const struct carrier *);
 struct stream *stream_add(struct peers *, const struct carrier *, bool ours, struct peer *owner);
 void stream_own(struct stream *, struct peer *owner); /* NULL: nobody */
-void stream_proved(struct peers *, struct stream *, struct peer *owner);
+void stream_proved(struct peers *, struct stream *, struct peer *owner); /* or only owned, before it is known who */
 bool stream_strike(struct peers *, struct stream *, const char *why); /* true: it was closed */
 void stream_close(struct peers *, struct stream *, const char *why); /* ours to decide; its owner learns that too */
 void stream_forget(struct peers *, struct stream *);
@@ -238,6 +238,7 @@ void stream_wake(struct peers *, struct stream *);
 void carrier_gone(struct peers *, struct peer *, const struct error *why);
 bool may_move(const struct peer *, const struct carrier *);
 void move_to(struct peers *, struct peer *, const struct carrier *);
+void anchor_command(struct peers *, const struct peer *, enum traffic_verb); /* ADD or MOVE, to where it is */
 void tell_anchor(struct peers *, struct peer *);
 void reconnect_lost(struct peers *, struct peer *, const struct error *why);
 void reconnect_connected(struct peers *, struct peer *, const struct carrier *);

@@ -40,6 +40,9 @@ void established(struct peers *peers, struct peer *peer) {
     peer->tries = 0;
     if (peer->initiator)
         path_established(&peer->path, peers->now);
+    struct stream *stream = peer->carrier.stream ? stream_find(peers, &peer->carrier) : NULL;
+    if (stream)
+        stream_proved(peers, stream, peer);
     struct ike_info info;
     char remote[IDENTITY_TEXT_MAX], suite[SUITE_TEXT_MAX];
     ike_sa_info(sa->ike, &info);
@@ -55,7 +58,7 @@ void established(struct peers *peers, struct peer *peer) {
     peer->conn->up++;
     unique_enter(peers, peer);
     end_waiting(peers, peer);
-    action_traffic(peers, peer, TRAFFIC_ANCHOR_ADD)->carrier = peer->carrier;
+    anchor_command(peers, peer, TRAFFIC_ANCHOR_ADD);
 }
 
 void peer_take_back(struct peers *peers, struct peer *peer) {

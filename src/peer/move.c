@@ -1,18 +1,34 @@
 /* move.c: what carries a peer now, and what may change that: a fresh authentic message on another connection moves a
- * Responder (L5), fresh messages from another UDP address move a flow over UDP, and nothing moves from TCP to UDP (C5). */
+ * Responder (L5), fresh messages from another UDP address move a flow over UDP. Nothing moves from TCP to UDP (C5), nor
+ * from UDP to TCP: a new IKE SA does (C2), else whoever has a datagram of ours that got lost could take the SA away. */
 #include "peer/internal.h"
+
+/* An Initiator behind a NAT keeps the peer's address: who can delay a packet could send it from anywhere. */
+static bool pinned(const struct peer *peer) {
+    return peer->initiator && peer->behind_nat;
+}
+
+static bool same_remote(const struct carrier *a, const struct carrier *b) {
+    return a->transport == b->transport && address_equal(&a->remote, &b->remote);
+}
 
 bool may_move(const struct peer *peer, const struct carrier *to) {
     if (peer->phase == PHASE_OVER || peer->phase == PHASE_CLOSING || carrier_equal(&peer->carrier, to))
         return false;
     if (to->transport == TRANSPORT_UDP)
-        return !peer->over_stream;
-    return !peer->initiator; /* the Originator chooses its connection itself */
+        return !peer->over_stream && (!pinned(peer) || same_remote(&peer->carrier, to));
+    return !peer->initiator && peer->over_stream; /* the Originator chooses its connection itself */
+}
+
+void anchor_command(struct peers *peers, const struct peer *peer, enum traffic_verb verb) {
+    struct traffic_command *command = action_traffic(peers, peer, verb);
+    command->carrier = peer->carrier;
+    command->pinned = pinned(peer);
 }
 
 void tell_anchor(struct peers *peers, struct peer *peer) {
     if (peer->anchor)
-        action_traffic(peers, peer, TRAFFIC_ANCHOR_MOVE)->carrier = peer->carrier;
+        anchor_command(peers, peer, TRAFFIC_ANCHOR_MOVE);
 }
 
 /* Our own address becoming known is no move worth words. */

@@ -101,8 +101,8 @@ enum peer_step {
 };
 
 enum traffic_verb {
-    TRAFFIC_ANCHOR_ADD, /* (anchor, carrier) */
-    TRAFFIC_ANCHOR_MOVE, /* (anchor, carrier): a fresh authentic IKE message came over it (L5) or we chose it;
+    TRAFFIC_ANCHOR_ADD, /* (anchor, carrier, pinned) */
+    TRAFFIC_ANCHOR_MOVE, /* (anchor, carrier, pinned): a fresh authentic IKE message came over it (L5) or we chose it;
                             * transport NONE: nothing carries it at the moment, drop */
     TRAFFIC_ANCHOR_REMOVE, /* (anchor): with all that is still installed */
     TRAFFIC_INSTALL, /* (anchor, sa, outbound_now, replaces): the worker's from now on */
@@ -112,6 +112,7 @@ struct traffic_command {
     enum traffic_verb verb;
     uint32_t anchor;
     struct carrier carrier;
+    bool pinned; /* ESP from another UDP address does not move it: we are behind a NAT, the peer is not */
     struct esp_sa *sa;
     bool outbound_now; /* else from the first authentic packet that came in on it, or when `replaces` is retired */
     uint32_t replaces; /* spi_in, 0: none */

@@ -2,11 +2,13 @@
  * strangers: states are bounded in all and per source, answers are never longer than what was asked (K3, L7). */
 #include "peer/internal.h"
 
-uint64_t init_key(const struct peers *peers, uint64_t spi_i, const struct address *remote) {
+/* The whole message, for its SPI alone may be said by somebody else behind the same NAT (RFC 7296 section 2.1), and comes
+ * again with a cookie or another group. */
+static uint64_t init_key(const struct peers *peers, struct span message, const struct address *remote) {
     struct {
-        uint64_t spi, family;
+        uint64_t message, family;
         uint8_t octets[16];
-    } what = {.spi = spi_i, .family = remote->family};
+    } what = {.message = table_hash(peers->by_init.secret, message.at, message.length), .family = remote->family};
     for (size_t i = 0; i < sizeof what.octets; i++)
         what.octets[i] = remote->octets[i];
     uint64_t key = table_hash(peers->by_init.secret, &what, sizeof what);
@@ -38,6 +40,16 @@ static void send_all(struct peers *peers, const struct carrier *carrier, const s
         action_send(peers, NULL, carrier, span_of(out->octets + out->datagram[i].at, out->datagram[i].length));
 }
 
+static size_t half_open_of(const struct peers *peers, const struct address *remote) {
+    return (uintptr_t)table_get(&peers->sources, source_key(peers, remote));
+}
+
+/* Well before a source has as many as it may: else whoever writes another's address on a few datagrams shuts it out. */
+static bool under_load(const struct peers *peers, const struct address *remote) {
+    return peers->half_open >= peers->limits.half_open_cookies ||
+           half_open_of(peers, remote) >= peers->limits.half_open_per_source / 4;
+}
+
 /* Version, form and, under load, the cookie. What there is to answer was sent when it says no. */
 static bool worth_a_state(
     struct peers *peers, const struct carrier *carrier, struct stream *stream, struct span message) {
@@ -46,7 +58,7 @@ static bool worth_a_state(
         return false;
     bool worth = ike_is_first_request(message, out);
     bool answered = out->datagrams > 0;
-    if (worth && !stream && peers->half_open >= peers->limits.half_open_cookies)
+    if (worth && !stream && under_load(peers, &carrier->remote))
         worth = ike_cookie_check(&peers->jar, peers->now, &peers->random, message, &carrier->remote, out);
     if (!worth)
         send_all(peers, carrier, out);
@@ -56,10 +68,9 @@ static bool worth_a_state(
     return worth;
 }
 
-static bool within_limits(struct peers *peers, uint64_t source) {
-    if (peers->half_open >= peers->limits.half_open_max)
-        return false;
-    return (uintptr_t)table_get(&peers->sources, source) < peers->limits.half_open_per_source;
+static bool within_limits(const struct peers *peers, const struct address *remote) {
+    return peers->half_open < peers->limits.half_open_max &&
+           half_open_of(peers, remote) < peers->limits.half_open_per_source;
 }
 
 static bool count_half_open(struct peers *peers, struct peer *peer, uint64_t source) {
@@ -93,22 +104,19 @@ static struct sa *new_responder(struct peers *peers, struct conn *conn, const st
     return peer->sas;
 }
 
-/* The same request again: a retransmission, or the Initiator goes on over another connection (K3). */
+/* The same request again: a retransmission, or the Initiator goes on over another connection (K3). It proves nothing, so
+ * that it is answered where it came and changes nothing: IKE_AUTH will say which connection is the one. */
 static void begun_before(
     struct peers *peers, struct sa *sa, const struct carrier *carrier, struct stream *stream, struct span message) {
     struct peer *peer = sa->peer;
     if (peer->over_stream != (stream != NULL) || (stream && stream->owner && stream->owner != peer))
         return;
-    if (stream && !stream->owner && peer->half_open) {
-        stream_own(stream, peer);
-        peer->carrier = *carrier;
-    }
     exchange_receive(peers, sa, carrier, stream, message);
 }
 
 void respond_first(struct peers *peers, const struct carrier *carrier, struct stream *stream,
     const struct ike_header *header, struct span message) {
-    uint64_t key = init_key(peers, header->spi_i, &carrier->remote);
+    uint64_t key = init_key(peers, message, &carrier->remote);
     struct sa *known = table_get(&peers->by_init, key);
     if (known) {
         begun_before(peers, known, carrier, stream, message);
@@ -121,7 +129,7 @@ void respond_first(struct peers *peers, const struct carrier *carrier, struct st
         stream_strike(peers, stream, "a second IKE SA on a connection in use");
         return;
     }
-    if (!within_limits(peers, source_key(peers, &carrier->remote)))
+    if (!within_limits(peers, &carrier->remote))
         return;
     struct conn *conn = choose_by_address(peers, carrier);
     if (!conn) {

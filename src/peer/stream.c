@@ -104,8 +104,10 @@ static bool forgotten(const struct peers *peers, const struct stream *stream) {
 void stream_proved(struct peers *peers, struct stream *stream, struct peer *owner) {
     if (forgotten(peers, stream))
         return;
-    uncount(peers, stream);
     stream_own(stream, owner);
+    if (owner->half_open) /* whoever can do a key exchange: it stays counted, and its time runs (L12) */
+        return;
+    uncount(peers, stream);
     stream->valid = true;
     stream->valid_at = peers->now;
     (void)timer_set(&peers->timers, &stream->timer, NEVER);
@@ -139,6 +141,9 @@ void streams_release(struct peers *peers, struct peer *peer) {
         struct stream *stream = peer->streams;
         stream_own(stream, NULL);
         if (stream->ours || peers->shutting_down) {
+            action_add(peers, PEER_CLOSE, peer)->carrier = stream->carrier;
+            stream_forget(peers, stream);
+        } else if (!stream->source && !count_unproven(peers, stream)) {
             action_add(peers, PEER_CLOSE, peer)->carrier = stream->carrier;
             stream_forget(peers, stream);
         } else {

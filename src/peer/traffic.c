@@ -42,15 +42,17 @@ bool anchor_carry(struct traffic *traffic, struct anchor *anchor, const struct c
     return true;
 }
 
-/* L5 asks for authentic fresh ESP, which the caller has; C5 and L7 are asked here. */
+/* L5 asks for authentic fresh ESP, which the caller has; C2, C5 and L7 are asked here. */
 bool anchor_may_move(const struct traffic *traffic, const struct anchor *anchor, const struct carrier *to) {
     if (to->transport == TRANSPORT_UDP)
-        return !anchor->over_stream;
+        return !anchor->over_stream && (!anchor->pinned || address_equal(&anchor->carrier.remote, &to->remote));
+    if (anchor->carrier.transport == TRANSPORT_UDP)
+        return false;
     const struct anchor *other = table_get(&traffic->by_stream, to->stream);
     return !other || other == anchor;
 }
 
-static void anchor_add(struct traffic *traffic, uint32_t number, const struct carrier *carrier) {
+static void anchor_add(struct traffic *traffic, uint32_t number, const struct carrier *carrier, bool pinned) {
     struct anchor *anchor = table_get(&traffic->by_anchor, number);
     if (!anchor) {
         anchor = calloc(1, sizeof *anchor);
@@ -61,6 +63,7 @@ static void anchor_add(struct traffic *traffic, uint32_t number, const struct ca
         anchor->number = number;
         traffic->anchors++;
     }
+    anchor->pinned = pinned;
     anchor_carry(traffic, anchor, carrier);
 }
 
@@ -139,11 +142,13 @@ void traffic_apply(
     struct installed *installed;
     switch (command->verb) {
     case TRAFFIC_ANCHOR_ADD:
-        anchor_add(traffic, command->anchor, &command->carrier);
+        anchor_add(traffic, command->anchor, &command->carrier, command->pinned);
         break;
     case TRAFFIC_ANCHOR_MOVE:
-        if (anchor)
+        if (anchor) {
+            anchor->pinned = command->pinned;
             anchor_carry(traffic, anchor, &command->carrier);
+        }
         break;
     case TRAFFIC_ANCHOR_REMOVE:
         if (anchor)

@@ -12,6 +12,7 @@ struct anchor {
     uint32_t number;
     struct carrier carrier;
     bool over_stream; /* C5: never over UDP again */
+    bool pinned; /* stays at the remote's UDP address */
     bool unconfirmed; /* moved here by ESP, and no command said so yet */
     uint32_t batches; /* since then: a report may be lost on its way, so it is said again now and then */
     struct installed *sas;

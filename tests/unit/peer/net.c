@@ -253,9 +253,11 @@ static void send_udp(struct net *net, int end, const struct carrier *carrier, co
     event->carrier.remote = net->end[end].outer;
     event->carrier.remote.port = carrier->local.port;
     if (net->nat_port && end == WEST)
-        event->carrier.remote.port = net->nat_port;
+        event->carrier.remote.port = (uint16_t)(net->nat_port + (carrier->local.port == 500));
     if (net->nat_port && to == WEST)
-        event->carrier.local.port = carrier->remote.port == net->nat_port ? 4500 : 0;
+        event->carrier.local.port = carrier->remote.port == net->nat_port       ? 4500
+                                    : carrier->remote.port == net->nat_port + 1 ? 500
+                                                                                : 0;
 }
 
 static struct net_stream *find_stream(struct net *net, int end, uint32_t number, int *side) {

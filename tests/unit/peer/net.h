@@ -69,7 +69,7 @@ struct net {
     bool udp_blocked, tcp_refused, tcp_dropped, auth_refused;
     int drop_next_udp; /* so many datagrams from now on */
     uint64_t udp_delay; /* more than NET_DELAY */
-    uint16_t nat_port; /* UDP of west is seen with this port instead; 0: no NAT */
+    uint16_t nat_port; /* west's 4500 is seen as this port, its 500 as the one after it; 0: no NAT */
     struct net_line line[NET_LINES];
     size_t lines;
     struct net_frame frame[NET_FRAMES]; /* the last ones, in a ring */
