@@ -1,4 +1,5 @@
-/* faults.c: what goes wrong in a run, and when: at least three cuts, rekeys from both sides, replays, dead times. */
+/* faults.c: what goes wrong in a run, and when: at least three cuts, rekeys from both sides, attacks, dead
+ * times. Each says how long it may be felt; at all other times every packet must arrive. */
 #include "sim.h"
 
 enum fault {
@@ -8,7 +9,7 @@ enum fault {
     FAULT_REBIND,
     FAULT_UDP_DEAD,
     FAULT_UDP_BACK,
-    FAULT_REPLAY,
+    FAULT_ATTACK,
     FAULT_TCP_DEAD,
     FAULT_TCP_BACK
 };
@@ -33,8 +34,8 @@ void faults_plan(struct world *world) {
         plan(world, FAULT_REKEY_BOTH, some_time(world));
     for (uint32_t i = world_random(world, 4); i > 0; i--)
         plan(world, FAULT_REKEY_ONE, some_time(world));
-    for (int i = 0; i < 3; i++)
-        plan(world, FAULT_REPLAY, some_time(world));
+    for (int i = 0; i < 8; i++)
+        plan(world, FAULT_ATTACK, some_time(world));
     if (world->nat)
         for (int i = 0; i < 2; i++)
             plan(world, FAULT_REBIND, some_time(world));
@@ -42,7 +43,9 @@ void faults_plan(struct world *world) {
         /* With losses besides, all seven sends of an exchange can be lost, and giving up would be right. */
         if (world->loss_permille == 0)
             plan(world, FAULT_UDP_DEAD, some_time(world));
-        plan(world, FAULT_TCP_DEAD, some_time(world));
+        /* Nor is a lifetime that ends meanwhile anybody's fault. */
+        if (world->options.lifetime == 0)
+            plan(world, FAULT_TCP_DEAD, some_time(world));
     }
 }
 
@@ -57,7 +60,8 @@ void faults_event(struct world *world, struct event *event) {
     case FAULT_CUT:
         world->cuts++;
         world_say(world, "----- cut");
-        network_cut(world, (enum cut)world_random(world, CUTS));
+        disturb(world, SECOND, 30 * SECOND);
+        network_cut(world, world->options.lifetime ? CUT_RESET : (enum cut)world_random(world, CUTS));
         break;
     case FAULT_REKEY_BOTH: /* so close together that the requests cross */
         world_say(world, "----- both rekey");
@@ -69,11 +73,13 @@ void faults_event(struct world *world, struct event *event) {
         break;
     case FAULT_REBIND:
         world_say(world, "----- the NAT forgets");
+        disturb(world, SECOND, 70 * SECOND); /* until the client says something again */
         network_rebind(world);
         break;
     case FAULT_UDP_DEAD:
         world_say(world, "----- no UDP for a while");
         world->udp_dead = true;
+        disturb(world, SECOND, 21 * SECOND);
         plan(world, FAULT_UDP_BACK, world->now + 1 * SECOND + world_random(world, 19000));
         break;
     case FAULT_UDP_BACK:
@@ -82,14 +88,15 @@ void faults_event(struct world *world, struct event *event) {
     case FAULT_TCP_DEAD:
         world_say(world, "----- no TCP for a while");
         world->tcp_blocked = true;
+        disturb(world, SECOND, 45 * SECOND); /* and the backoff */
         network_cut(world, CUT_RESET);
         plan(world, FAULT_TCP_BACK, world->now + 1 * SECOND + world_random(world, 19000));
         break;
     case FAULT_TCP_BACK:
         world->tcp_blocked = false;
         break;
-    case FAULT_REPLAY:
-        network_replay(world);
+    case FAULT_ATTACK:
+        attacker_strikes(world);
         break;
     }
 }

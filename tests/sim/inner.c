@@ -22,23 +22,27 @@ static void build(uint8_t *packet, const struct node *from, const struct node *t
     memset(packet + 32, (int)(number & 0xff), INNER_LENGTH - 32);
 }
 
-void inner_send(struct world *world, struct node *from, struct node *to) {
+/* The packet as it leaves: sealed, and what it would take. */
+static bool seal(struct world *world, struct node *from, struct node *to, struct held_inner *out) {
     if (world->inners == INNER_MAX)
-        return;
+        return false;
     uint32_t number = (uint32_t)world->inners++;
     world->inner[number] = (struct inner_packet){.from = from->number, .to = to->number, .sent_at = world->now};
     uint8_t packet[INNER_LENGTH];
     build(packet, from, to, number);
     struct traffic_route route;
     if (!traffic_route(from->traffic, packet, sizeof packet, &route) || route.carrier->transport == TRANSPORT_NONE)
-        return;
-    uint8_t sealed[256];
+        return false;
     size_t offset = esp_seal_offset(route.sa);
-    memcpy(sealed + offset, packet, sizeof packet);
-    struct esp_seal_job job = {.packet = sealed, .inner = sizeof packet, .next_header = 4};
+    memcpy(out->octets + offset, packet, sizeof packet);
+    struct esp_seal_job job = {.packet = out->octets, .inner = sizeof packet, .next_header = 4};
     if (esp_seal(route.sa, &job, 1) != 1)
-        return;
-    struct carrier carrier = *route.carrier;
+        return false;
+    out->from = from;
+    out->number = number;
+    out->spi = esp_sa_spi_out(route.sa);
+    out->carrier = *route.carrier;
+    out->length = job.length;
     struct traffic_reports reports = {0};
     traffic_sealed(from->traffic, &route, &reports);
     for (size_t i = 0; i < reports.count; i++) {
@@ -46,10 +50,30 @@ void inner_send(struct world *world, struct node *from, struct node *to) {
         event->node = from;
         event->report = reports.report[i];
     }
-    if (carrier.transport == TRANSPORT_UDP)
-        network_udp(world, from, &carrier, span_of(sealed, job.length));
+    return true;
+}
+
+bool inner_hold(struct world *world, struct node *from, struct node *to, struct held_inner *held) {
+    size_t number = world->inners;
+    bool sealed = seal(world, from, to, held);
+    if (number < world->inners)
+        world->inner[number].excused = true;
+    return sealed;
+}
+
+void inner_release(struct world *world, const struct held_inner *held) {
+    if (held->carrier.transport == TRANSPORT_UDP)
+        network_udp(world, held->from, &held->carrier, span_of(held->octets, held->length));
     else
-        network_stream_send(world, from, carrier.stream, span_of(sealed, job.length));
+        network_stream_send(world, held->from, held->carrier.stream, span_of(held->octets, held->length));
+}
+
+void inner_send(struct world *world, struct node *from, struct node *to) {
+    struct held_inner held;
+    if (!seal(world, from, to, &held))
+        return;
+    watch_esp(world, from, to, &held.carrier);
+    inner_release(world, &held);
 }
 
 void inner_arrives(struct world *world, struct node *at, const uint8_t *packet, size_t length) {
@@ -73,14 +97,18 @@ void inner_arrives(struct world *world, struct node *at, const uint8_t *packet, 
     world->delivered++;
 }
 
-/* Traffic now and then, sometimes in bursts, for as long as the run lasts. */
+/* Traffic now and then, sometimes in bursts, for as long as the run lasts; and just when something changes. */
 void inner_event(struct world *world, struct event *event) {
     struct node *from = event->node;
     struct node *to =
         from->number == 0 ? &world->node[1 + world_random(world, (uint32_t)world->nodes - 1)] : &world->node[0];
     uint32_t burst = world_chance(world, 200) ? 1 + world_random(world, 6) : 1;
+    if (event->kind == EVENT_INNER_ONCE)
+        burst = 1;
     for (uint32_t i = 0; i < burst; i++)
         inner_send(world, from, to);
+    if (event->kind == EVENT_INNER_ONCE)
+        return;
     struct event *again = world_schedule(world, 5 * SECOND + world_random(world, 60000), EVENT_INNER);
     again->node = from;
 }

@@ -36,6 +36,9 @@ static struct address outside(const struct world *world, const struct node *node
 }
 
 void network_udp(struct world *world, struct node *from, const struct carrier *carrier, struct span payload) {
+    struct address stranger = network_stranger();
+    if (address_same_host(&carrier->remote, &stranger))
+        watch_stranger(world, from, payload);
     if (world->udp_blocked || world->udp_dead)
         return;
     int copies = world_chance(world, world->duplicate_permille) ? 2 : 1;
@@ -133,6 +136,8 @@ void network_stream_send(struct world *world, struct node *node, uint32_t stream
     struct stream_end *end = end_of(world, node, stream, &link, &side);
     if (!end || payload.length > FRAME_PAYLOAD_MAX)
         return;
+    if (!link->end[!side].node)
+        watch_stranger(world, node, payload);
     uint8_t *octets = malloc(STREAM_PREFIX_LENGTH + FRAME_LENGTH_FIELD + payload.length);
     if (!octets)
         abort();
@@ -263,6 +268,8 @@ void network_stream_close(struct world *world, struct node *node, uint32_t strea
     struct stream_end *end = end_of(world, node, stream, &link, &side);
     if (!end)
         return;
+    if (!link->cut && link->end[!side].node && !link->end[!side].gone)
+        watch_close(world, node);
     end_gone(end);
     if (!link->cut)
         towards(world, link, !side, EVENT_STREAM_END, NULL, 0);
@@ -309,36 +316,34 @@ void network_rebind(struct world *world) {
             cut_link(world, link, CUT_ONE_SIDE_LATE);
 }
 
-/* An attacker opens a stream of its own to the responder and sends again what it saw on its way there. */
-void network_replay(struct world *world) {
-    const struct event *seen = NULL;
-    for (size_t i = 0; i < world->events; i++)
-        if (world->heap[i].kind == EVENT_STREAM &&
-            world->heap[i].link->end[world->heap[i].side].node == &world->node[0] && world->heap[i].length > 60)
-            seen = &world->heap[i];
-    if (!seen)
-        return;
+/* --- the attacker --- */
+
+struct address network_stranger(void) {
+    return (struct address){.family = 4, .octets = {203, 0, 113, 66}, .port = 6666};
+}
+
+void network_stranger_stream(struct world *world, struct node *victim, struct span payload) {
     struct link *link = link_new(world);
-    struct node *victim = &world->node[0];
     struct carrier there = {.transport = TRANSPORT_TCP, .stream = victim->next_stream++, .local = victim->outer};
     there.local.port = 4500;
-    there.remote = (struct address){.family = 4, .octets = {203, 0, 113, 66}, .port = 6666};
-    link->end[0] = (struct stream_end){.node = NULL, .originator = true, .gone = true};
+    there.remote = network_stranger();
+    link->end[0] = (struct stream_end){.originator = true, .prefix_sent = true};
     link->end[1] =
         (struct stream_end){.node = victim, .id = there.stream, .framer = framer_start(true), .carrier = there};
-    uint8_t *octets = malloc(STREAM_PREFIX_LENGTH + seen->length);
-    if (!octets)
-        abort();
+    uint8_t octets[STREAM_PREFIX_LENGTH + FRAME_LENGTH_FIELD + SEEN_OCTETS];
+    size_t used = STREAM_PREFIX_LENGTH + FRAME_LENGTH_FIELD;
     memcpy(octets, STREAM_PREFIX, STREAM_PREFIX_LENGTH);
-    memcpy(octets + STREAM_PREFIX_LENGTH, seen->octets, seen->length);
-    size_t length = STREAM_PREFIX_LENGTH + seen->length;
-    world->replays_tried++;
-    /* After the original has arrived, so that it is a replay and not a man in the middle. */
-    struct event *event = world_schedule(world, 2 * SECOND + delay(world), EVENT_STREAM);
-    event->link = link;
-    event->side = 1;
-    event->octets = octets;
-    event->length = length;
+    frame_header(octets + STREAM_PREFIX_LENGTH, payload.length);
+    memcpy(octets + used, payload.at, payload.length);
+    send_octets(world, link, 0, octets, used + payload.length);
+}
+
+void network_stranger_udp(struct world *world, struct node *victim, struct span payload) {
+    struct event *event = world_schedule(world, delay(world), EVENT_UDP);
+    event->octets = copied(payload.at, payload.length);
+    event->length = payload.length;
+    event->from = network_stranger();
+    event->to = outside(world, victim, 4500);
 }
 
 size_t network_streams(struct world *world, const struct node *node) {

@@ -42,6 +42,7 @@ static void reports_later(struct node *node, const struct traffic_reports *repor
 }
 
 static void send_ike(struct node *node, const struct carrier *carrier, struct span message) {
+    watch_ike(node->world, node, carrier, message);
     bool marker = carrier->transport != TRANSPORT_UDP || carrier->local.port == 4500;
     size_t extra = marker ? NON_ESP_MARKER_LENGTH : 0;
     uint8_t *payload = calloc(1, extra + message.length);
@@ -79,6 +80,17 @@ static struct event *later(struct node *node, const struct peer_action *action, 
     return event;
 }
 
+/* While a Child SA takes the place of another, packets show whether both sides have what the other uses. */
+static void traffic_soon(struct node *node, const struct traffic_command *command) {
+    struct world *world = node->world;
+    if (world->ending || (command->verb != TRAFFIC_INSTALL && command->verb != TRAFFIC_RETIRE))
+        return;
+    for (size_t i = 0; i < world->nodes; i++) {
+        struct event *event = world_schedule(world, world_random(world, (uint32_t)world->delay_min), EVENT_INNER_ONCE);
+        event->node = &world->node[i];
+    }
+}
+
 static void act(struct node *node, const struct peer_action *action) {
     struct world *world = node->world;
     struct traffic_reports reports = {0};
@@ -90,6 +102,7 @@ static void act(struct node *node, const struct peer_action *action) {
         send_ike(node, &action->carrier, action->octets);
         break;
     case PEER_CONNECT:
+        watch_connect(world, node);
         later(node, action, 2 * (world->delay_min + world_random(world, 20)), EVENT_CONNECT);
         break;
     case PEER_CANCEL:
@@ -107,6 +120,7 @@ static void act(struct node *node, const struct peer_action *action) {
     case PEER_TRAFFIC:
         traffic_apply(node->traffic, world->now, &action->traffic, &reports);
         reports_later(node, &reports);
+        traffic_soon(node, &action->traffic);
         break;
     case PEER_HOST_UP:
         later(node, action, world_random(world, 10), EVENT_HOST);
@@ -149,6 +163,7 @@ void node_payloads(struct node *node, const struct carrier *carrier, bool marker
     struct traffic_reports reports = {0};
     struct peers_limits limits;
     peers_limits_defaults(&limits);
+    attacker_sees(world, node, marker, span_of(payload, length));
     traffic_receive(node->traffic, world->now, carrier, marker, limits.corrupt_tolerance, strikes, &frame, 1, &reports);
     reports_later(node, &reports);
     if (frame.verdict == TRAFFIC_IS_CORRUPT)
@@ -157,6 +172,7 @@ void node_payloads(struct node *node, const struct carrier *carrier, bool marker
         inner_arrives(world, node, frame.inner, frame.inner_length);
     else if (frame.verdict == TRAFFIC_IS_IKE)
         node_take(node, peers_receive(node->peers, world->now, carrier, frame.message));
+    attacker_was_heard(world, node, carrier);
 }
 
 static void resolved(struct world *world, struct event *event) {

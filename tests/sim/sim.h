@@ -4,15 +4,21 @@
  *
  * world.c: clock, queue of events, randomness      network.c: UDP, streams, NATs, cuts
  * node.c: one engine: peers and traffic, and what the daemon would do for them      inner.c: inner packets and their toll
- * faults.c: what goes wrong, and when      sim.c: one seed from start to end, and what must hold      main.c: many seeds */
+ * faults.c: what goes wrong, and when      attacker.c: a stranger who saw everything and says it again
+ * watch.c: what must hold at every moment      checks.c: what must hold at the end
+ * sim.c: one seed from start to end      main.c: many seeds */
 #ifndef IKETCP_TESTS_SIM_H
 #define IKETCP_TESTS_SIM_H
 
 #include "peer/peer.h"
 
 #define NODES_MAX 3
-#define STREAMS_MAX 64
 #define INNER_MAX 4096
+#define DISTURBANCES_MAX 64
+#define SEEN_MAX 4 /* messages of a kind that the attacker remembers */
+#define SEEN_OCTETS ((size_t)2048)
+#define CONNECTS_MAX 12 /* in 20 s: more is a storm (L1) */
+#define WARM_UP (120 * SECOND) /* until then all is allowed: falling back, beginning again */
 
 struct world;
 struct node;
@@ -29,6 +35,7 @@ enum event_kind {
     EVENT_HOST, /* node, peer */
     EVENT_TRAFFIC_REPORT, /* node, report */
     EVENT_INNER, /* node: sends an inner packet, and again later */
+    EVENT_INNER_ONCE, /* node */
     EVENT_FAULT, /* fault */
 };
 
@@ -79,9 +86,15 @@ struct node {
     struct address inner;
     uint32_t next_stream;
     uint64_t wake_at; /* the EVENT_WAKE that is queued; NEVER */
-    uint64_t seen_downs, seen_ups, reconnects_seen;
-    bool up, restarted;
+    uint64_t seen_downs, seen_ups;
+    bool up;
     uint8_t psk[32];
+    /* watch.c */
+    uint64_t first_spi; /* of the last IKE_SA_INIT request, and what carried it (C2) */
+    enum transport first_transport;
+    uint64_t connects[CONNECTS_MAX]; /* when the last ones were asked for, a ring */
+    size_t connect_count;
+    bool esp_over_stream; /* a client's ESP was seen on a stream (C5) */
 };
 
 /* What one inner packet met. */
@@ -89,6 +102,35 @@ struct inner_packet {
     int from, to;
     uint64_t sent_at;
     bool delivered;
+    bool excused; /* it need not arrive: somebody kept it back */
+};
+
+/* An inner packet that was sealed and kept back. */
+struct held_inner {
+    struct node *from;
+    uint32_t number, spi;
+    struct carrier carrier;
+    uint8_t octets[256];
+    size_t length;
+};
+
+/* What the attacker saw arrive somewhere: whole payloads, with the marker, as on a stream or on UDP 4500. */
+struct seen {
+    uint8_t octets[SEEN_OCTETS];
+    size_t length;
+};
+enum seen_kind { SEEN_FIRST, SEEN_IKE, SEEN_ESP, SEEN_KINDS };
+
+/* What was wrong with the network, and for how long it may be felt. */
+struct disturbance {
+    uint64_t from, until;
+};
+
+/* By hand, for all seeds; zero: drawn from the seed. */
+struct sim_options {
+    uint32_t nodes, duplicates, loss; /* permille */
+    uint64_t lifetime; /* s: of IKE and Child SAs, to one and a half of it */
+    bool verbose;
 };
 
 struct world {
@@ -108,17 +150,22 @@ struct world {
     uint64_t delay_min, delay_spread;
     uint32_t nat_ports; /* rebinds so far */
     bool nat;
-    bool calm; /* faults are over: everything must come back */
+    bool ending; /* all are to delete their SAs */
+    uint64_t ike_lifetime, child_lifetime; /* ms */
     struct inner_packet inner[INNER_MAX];
     size_t inners;
+    struct disturbance disturbance[DISTURBANCES_MAX];
+    size_t disturbances;
+    struct seen seen[NODES_MAX][SEEN_KINDS][SEEN_MAX]; /* rings */
+    uint32_t seen_count[NODES_MAX][SEEN_KINDS];
     uint64_t trace; /* a hash of all that happened: equal for equal seeds */
-    bool verbose;
+    struct sim_options options;
     char failure[512]; /* empty: all held */
-    uint64_t cuts, rekeys_asked, delivered, lost, replays_tried;
+    uint64_t cuts, rekeys_asked, delivered, lost, attacks;
 };
 
 /* world.c */
-void world_begin(struct world *, uint64_t seed, bool verbose);
+void world_begin(struct world *, uint64_t seed, const struct sim_options *);
 void world_end(struct world *);
 uint32_t world_random(struct world *, uint32_t below);
 bool world_chance(struct world *, uint32_t permille);
@@ -139,8 +186,11 @@ void network_stream_close(struct world *, struct node *, uint32_t stream);
 enum cut { CUT_RESET, CUT_ONE_SIDE_LATE, CUT_BLACK_HOLE, CUTS };
 void network_cut(struct world *, enum cut); /* all streams that live */
 void network_rebind(struct world *); /* the NAT forgets: new ports, streams through it die */
-void network_replay(struct world *); /* an attacker's stream with an old frame of ours on it */
 size_t network_streams(struct world *, const struct node *); /* ends that live at a node */
+/* The attacker's: a stream of its own to a node with one payload on it, and a datagram to a node's port 4500. */
+void network_stranger_stream(struct world *, struct node *victim, struct span payload);
+void network_stranger_udp(struct world *, struct node *victim, struct span payload);
+struct address network_stranger(void);
 void network_free(struct world *);
 
 /* node.c */
@@ -154,6 +204,8 @@ bool node_status(const struct node *, const char *connection, struct peer_status
 
 /* inner.c */
 void inner_send(struct world *, struct node *from, struct node *to);
+bool inner_hold(struct world *, struct node *from, struct node *to, struct held_inner *); /* false: nobody's packet */
+void inner_release(struct world *, const struct held_inner *); /* on the carrier it would have taken */
 void inner_arrives(struct world *, struct node *at, const uint8_t *packet, size_t length);
 void inner_event(struct world *, struct event *);
 
@@ -161,13 +213,30 @@ void inner_event(struct world *, struct event *);
 void faults_plan(struct world *);
 void faults_event(struct world *, struct event *);
 
+/* attacker.c */
+void attacker_sees(struct world *, const struct node *, bool marker, struct span payload);
+void attacker_strikes(struct world *);
+void attacker_was_heard(struct world *, struct node *, const struct carrier *); /* whose message was just dealt with */
+
+/* watch.c */
+void disturb(struct world *, uint64_t before, uint64_t after); /* ms around now */
+bool disturbed(const struct world *, uint64_t at);
+void watch_ike(struct world *, struct node *, const struct carrier *, struct span message); /* being sent */
+void watch_esp(struct world *, const struct node *from, const struct node *to, const struct carrier *);
+void watch_connect(struct world *, struct node *);
+void watch_close(struct world *, const struct node *);
+void watch_stranger(struct world *, const struct node *from, struct span payload); /* sent to the attacker */
+
+/* checks.c */
+void checks_at_the_end(struct world *); /* all is well, and then nothing is left */
+
 /* sim.c */
 struct sim_result {
     bool failed;
     char failure[512];
     uint64_t trace;
-    uint64_t cuts, rekeys, delivered, lost, reconnects;
+    uint64_t cuts, rekeys, delivered, lost, reconnects, attacks;
 };
-void sim_run(uint64_t seed, bool verbose, struct sim_result *);
+void sim_run(uint64_t seed, const struct sim_options *, struct sim_result *);
 
 #endif

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-void world_begin(struct world *world, uint64_t seed, bool verbose) {
+void world_begin(struct world *world, uint64_t seed, const struct sim_options *options) {
     memset(world, 0, sizeof *world);
     world->seed = seed;
     world->rng = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
     world->random = random_seeded(&world->rng);
-    world->verbose = verbose;
+    world->options = *options;
     world->now = 1000;
     world->trace = UINT64_C(0xcbf29ce484222325);
 }
@@ -96,6 +96,7 @@ static void happen(struct world *world, struct event *event) {
         network_connect(world, event);
         break;
     case EVENT_INNER:
+    case EVENT_INNER_ONCE:
         inner_event(world, event);
         break;
     case EVENT_FAULT:
@@ -112,6 +113,7 @@ void world_run_until(struct world *world, uint64_t until) {
         world->now = event.at;
         world_trace(world, &event.at, sizeof event.at);
         world_trace(world, &event.kind, sizeof event.kind);
+        world_trace(world, event.octets, event.octets ? event.length : 0);
         happen(world, &event);
         free(event.octets);
     }
@@ -131,7 +133,7 @@ void world_fail(struct world *world, const char *format, ...) {
 }
 
 void world_say(struct world *world, const char *format, ...) {
-    if (!world->verbose)
+    if (!world->options.verbose)
         return;
     printf("%6" PRIu64 ".%03" PRIu64 " ", world->now / 1000, world->now % 1000);
     va_list arguments;

@@ -1,0 +1,78 @@
+/* watch.c: what must hold at every moment, seen from the network: where things go, how often, and that nothing is lost
+ * while nothing is wrong. */
+#include "sim.h"
+
+#include <string.h>
+
+void disturb(struct world *world, uint64_t before, uint64_t after) {
+    if (world->disturbances == DISTURBANCES_MAX) {
+        world_fail(world, "the simulation has more faults than it can remember");
+        return;
+    }
+    world->disturbance[world->disturbances++] =
+        (struct disturbance){.from = world->now > before ? world->now - before : 0, .until = world->now + after};
+}
+
+bool disturbed(const struct world *world, uint64_t at) {
+    for (size_t i = 0; i < world->disturbances; i++)
+        if (world->disturbance[i].from <= at && at <= world->disturbance[i].until)
+            return true;
+    return at < WARM_UP;
+}
+
+/* C2: falling back begins a new IKE SA. */
+void watch_ike(struct world *world, struct node *node, const struct carrier *carrier, struct span message) {
+    struct ike_header header;
+    struct error ignored;
+    if (!ike_header_read(message, &header, &ignored) || header.exchange != IKE_SA_INIT || header.spi_r != 0 ||
+        (header.flags & IKE_FLAG_RESPONSE) != 0)
+        return;
+    if (header.spi_i == node->first_spi && carrier->transport != node->first_transport)
+        world_fail(world, "%s begins over another transport with the SPI it had before (C2)", node->name);
+    node->first_spi = header.spi_i;
+    node->first_transport = carrier->transport;
+}
+
+/* C5: what runs over a stream never runs over UDP again. */
+void watch_esp(struct world *world, const struct node *from, const struct node *to, const struct carrier *carrier) {
+    struct node *client = &world->node[from->number ? from->number : to->number];
+    if (carrier->transport != TRANSPORT_UDP)
+        client->esp_over_stream = true;
+    else if (client->esp_over_stream)
+        world_fail(world, "%s sends ESP over UDP after it ran over TCP (C5)", from->name);
+}
+
+/* L1, L14: who never connects, and how often the other may. */
+void watch_connect(struct world *world, struct node *node) {
+    if (node->number == 0) {
+        world_fail(world, "%s, a Responder, connects (L14)", node->name);
+        return;
+    }
+    uint64_t *oldest = &node->connects[node->connect_count++ % CONNECTS_MAX];
+    if (node->connect_count > CONNECTS_MAX && world->now - *oldest < 20 * SECOND)
+        world_fail(world, "%s connected %d times in 20 s", node->name, CONNECTS_MAX);
+    *oldest = world->now;
+}
+
+void watch_close(struct world *world, const struct node *node) {
+    if (!world->ending && !disturbed(world, world->now))
+        world_fail(world, "%s closed a stream that nothing was wrong with", node->name);
+}
+
+/* K2, L5: who says an old message again may be answered, and learns nothing else. */
+void watch_stranger(struct world *world, const struct node *from, struct span payload) {
+    struct ike_header header;
+    struct error ignored;
+    struct span message;
+    switch (payload_classify(payload, &message)) {
+    case PAYLOAD_IS_IKE:
+        if (ike_header_read(message, &header, &ignored) && !(header.flags & IKE_FLAG_RESPONSE))
+            world_fail(world, "%s sends a request to an attacker (L5)", from->name);
+        break;
+    case PAYLOAD_IS_ESP:
+        world_fail(world, "%s sends ESP to an attacker (L5)", from->name);
+        break;
+    default:
+        break;
+    }
+}
