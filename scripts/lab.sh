@@ -33,8 +33,10 @@ lab_host() { # NAMESPACE OUTER4 ROUTER4 OUTER6 ROUTER6 INNER4 INNER6
     ip -n "$1" link set lo up
     # no link-local addresses that come by themselves: tests compare what a host has before and after; but fixed ones, since
     # IPv6 finds no neighbours without
-    ip -n "$1" link set eth0 addrgenmode none up
-    ip -n "$router" link set "$name" addrgenmode none up
+    ip -n "$1" link set eth0 addrgenmode none
+    ip -n "$router" link set "$name" addrgenmode none
+    ip -n "$1" link set eth0 up
+    ip -n "$router" link set "$name" up
     ip -n "$1" address add fe80::10/64 dev eth0 nodad
     ip -n "$router" address add fe80::1/64 dev "$name" nodad
     ip -n "$1" address add "$2/24" dev eth0
@@ -44,7 +46,8 @@ lab_host() { # NAMESPACE OUTER4 ROUTER4 OUTER6 ROUTER6 INNER4 INNER6
     ip -n "$1" route add default via "$3"
     ip -n "$1" -6 route add default via "$5"
     ip -n "$1" link add inside type bridge
-    ip -n "$1" link set inside addrgenmode none up
+    ip -n "$1" link set inside addrgenmode none
+    ip -n "$1" link set inside up
     ip -n "$1" address add "$6/24" dev inside
     ip -n "$1" address add "$7/64" dev inside nodad
 }
