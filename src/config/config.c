@@ -18,8 +18,55 @@ static struct config *config_new(void) {
 void config_free(struct config *config) {
     if (!config)
         return;
+    for (size_t i = 0; i < config->files; i++) {
+        wipe(config->file[i].text, strlen(config->file[i].text));
+        free(config->file[i].text);
+        free(config->file[i].path);
+    }
+    free(config->file);
     free(config->connection);
     free(config);
+}
+
+const char *config_file_text(const struct config *config, const char *path) {
+    for (size_t i = 0; i < config->files; i++)
+        if (strcmp(config->file[i].path, path) == 0)
+            return config->file[i].text;
+    return NULL;
+}
+
+/* Files that settings name; what could not be read was complained about. */
+static bool keep_files(const struct config_source *source, struct config *config) {
+    config->file = calloc(source->files, sizeof *config->file);
+    if (!config->file)
+        return false;
+    for (size_t i = 0; i < source->files; i++) {
+        const struct source_file *from = &source->file[i];
+        if (!from->named || !from->text || config_file_text(config, from->path))
+            continue;
+        struct config_file *to = &config->file[config->files];
+        *to = (struct config_file){.path = strdup(from->path), .text = strdup(from->text)};
+        if (!to->path || !to->text) {
+            free(to->path);
+            free(to->text);
+            return false;
+        }
+        config->files++;
+    }
+    return true;
+}
+
+/* A key without its certificate is as useless as the other way round. */
+static void check_setup(struct sections *sections, const struct config *config, struct diagnostics *diagnostics) {
+    if (!config->tls_cert[0] == !config->tls_key[0])
+        return;
+    for (size_t i = 0; i < sections->count; i++)
+        for (size_t j = 0; !sections->list[i].name && j < sections->list[i].settings; j++) {
+            const struct setting *setting = &sections->list[i].setting[j];
+            if (setting->keyword->read == (config->tls_cert[0] ? read_pem : read_private_pem))
+                complain(diagnostics, setting->key_place, "%s is missing: tls-cert and tls-key belong together",
+                    config->tls_cert[0] ? "tls-key" : "tls-cert");
+        }
 }
 
 /* Each value once, where it stands, whether a conn uses it or not. Settings of config setup go into *config. */
@@ -86,7 +133,8 @@ struct config *config_parse(const struct config_source *source, struct diagnosti
     sections_read(source, &sections, diagnostics);
     also_check(&sections, diagnostics);
     bool ok = !sections.no_memory && check_values(&sections, config, diagnostics) &&
-              build_all(&sections, config, diagnostics);
+              build_all(&sections, config, diagnostics) && keep_files(source, config);
+    check_setup(&sections, config, diagnostics);
     sections_free(&sections);
     diagnostics_sort(diagnostics, source);
     if (ok && diagnostics->errors == 0)

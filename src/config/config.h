@@ -23,7 +23,8 @@ void diagnostics_free(struct diagnostics *);
 void diagnostic_text(const struct diagnostic *, char *out, size_t size);
 
 /* ---- texts ---- */
-struct config_source; /* the main file and all that it includes, by path and text */
+struct
+    config_source; /* the main file, all that it includes and all that it names (certificates, keys), by path and text */
 /* Reads `path` and its includes (globs; relative to the file that includes). Unreadable files become diagnostics when
  * parsed. NULL only when memory is short. */
 struct config_source *config_source_read(const char *path);
@@ -43,6 +44,16 @@ enum config_encapsulation { ENCAPSULATION_AUTO, ENCAPSULATION_YES };
 
 #define CONFIG_SUBNETS_MAX 16
 #define CONFIG_PORTS_MAX 8
+
+#define CONFIG_PATH_MAX 256
+
+enum config_proxy_kind { CONFIG_PROXY_NONE, CONFIG_PROXY_HTTP, CONFIG_PROXY_SOCKS5 };
+struct config_proxy {
+    enum config_proxy_kind kind;
+    char user[256], password[256]; /* user empty: neither */
+    char host[256]; /* an address, without brackets, or a name */
+    uint16_t port;
+};
 
 struct config_end {
     enum config_host_kind kind;
@@ -74,6 +85,13 @@ struct config_connection {
     uint32_t keying_tries; /* 0: for ever */
     enum config_choice enable_tcp;
     uint16_t tcp_remote_port;
+    enum config_choice enable_tls; /* not CHOICE_YES together with enable_tcp */
+    uint16_t tls_remote_port;
+    char tls_server_name[256]; /* empty: the name or address that is dialled */
+    char tls_alpn[64]; /* with commas between them; empty: none */
+    bool tls_verify;
+    char tls_ca[CONFIG_PATH_MAX]; /* for config_file_text; empty: the system's */
+    struct config_proxy proxy;
     uint32_t replay_window;
     uint32_t mtu; /* 0: automatic */
     uint64_t revision; /* hash of all of the above */
@@ -82,16 +100,25 @@ struct config_connection {
 struct config {
     uint16_t listen_tcp[CONFIG_PORTS_MAX];
     size_t listen_tcps; /* 0: no */
+    uint16_t listen_tls[CONFIG_PORTS_MAX];
+    size_t listen_tlss; /* 0: no */
+    char tls_cert[CONFIG_PATH_MAX], tls_key[CONFIG_PATH_MAX]; /* for config_file_text; both or none */
+    char web_host[256]; /* web-fallback, an address without brackets, or a name; empty: none */
+    uint16_t web_port;
     bool listen_udp;
     uint16_t udp_port, udp_nat_port; /* 500, 4500 */
     struct address listen; /* listen=, unspecified: all */
     char tun_name[16]; /* iketcp0 */
     struct config_connection *connection; /* auto=ignore ones are left out */
     size_t connections;
+    struct config_file *file; /* see config_file_text */
+    size_t files;
 };
 /* NULL when there were errors (or no memory); *diagnostics is filled in both cases, owned by the caller. */
 struct config *config_parse(const struct config_source *, struct diagnostics *);
 void config_free(struct config *);
+/* The text of a file that the configuration names (tls-cert, tls-key, tls-ca). NULL: it was not read. */
+const char *config_file_text(const struct config *, const char *path);
 
 /* The n-th keyword that ipsec.conf may contain, done or merely known; false behind the last. For checks of the
  * documentation and for completion. */

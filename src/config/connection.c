@@ -26,6 +26,8 @@ static void set_defaults(struct config_connection *c, const char *name) {
         .retransmit_timeout_ms = 60000,
         .enable_tcp = CHOICE_FALLBACK,
         .tcp_remote_port = 4500,
+        .enable_tls = CHOICE_NO,
+        .tls_remote_port = 443,
         .replay_window = 128,
     };
     snprintf(c->name, sizeof c->name, "%s", name);
@@ -185,6 +187,17 @@ static void finish_tcp(struct builder *b) {
     c->enable_tcp = CHOICE_YES;
 }
 
+static void check_tls(struct builder *b) {
+    const struct config_connection *c = b->connection;
+    const struct setting *ca = said(b, "tls-ca");
+    if (c->enable_tcp == CHOICE_YES && c->enable_tls == CHOICE_YES)
+        complain(b->diagnostics, place_of(b, said(b, "enable-tls")),
+            "enable-tls=yes and enable-tcp=yes (or tcponly) contradict each other: each asks for its own alone; write "
+            "enable-tls=fallback to try TLS when TCP fails");
+    if (ca && !c->tls_verify)
+        warn_at(b->diagnostics, place_of(b, ca), "tls-ca does nothing without tls-verify=yes");
+}
+
 static void finish_algorithms(struct builder *b) {
     struct config_connection *c = b->connection;
     if (proposals_finish_esp(&c->esp, c->esn_yes, c->esn_no, c->pfs))
@@ -217,6 +230,7 @@ bool connection_build(struct builder *b) {
         check_subnets(b);
     check_times(b);
     finish_tcp(b);
+    check_tls(b);
     finish_algorithms(b);
     guess_us(c);
     c->revision = connection_revision(c);

@@ -11,8 +11,7 @@ static bool wrong(const struct reading *reading, const char *what) {
     return false;
 }
 
-/* Letters, digits, '-', '_' and '.' with something between the dots; not digits alone, which is a mistyped address. */
-static bool is_host_name(const char *text) {
+bool is_host_name(const char *text) {
     size_t length = strlen(text), label = 0;
     bool letter = false;
     for (size_t i = 0; i < length; i++) {

@@ -30,7 +30,8 @@ struct source_file {
     char *text; /* NULL: there is none, `problem` says why */
     char *problem;
     bool serious; /* the problem is an error, else a warning */
-    uint32_t parent, line; /* which file includes it and where; the main file (index 0): 0, 0 */
+    bool named; /* by a setting on that line: no part of the configuration itself, and maybe secret */
+    uint32_t parent, line; /* which file includes or names it and where; the main file (index 0): 0, 0 */
 };
 struct config_source {
     struct source_file *file;
@@ -42,6 +43,7 @@ MUST_USE bool source_add(struct config_source *, const char *path, const char *t
 /* All of a file, malloc'd and NUL-terminated, at most `most` octets; NULL: *problem is a static sentence. `check` (may
  * be NULL) looks at the open descriptor first and returns what is wrong with it, or NULL. */
 char *file_read(const char *path, size_t most, const char *(*check)(int fd), const char **problem);
+const char *file_check_private(int fd); /* for secrets: a plain file of root's or ours that nobody else may read */
 /* The pattern of an include as a path for glob(3): relative ones are put beside `includer`. malloc'd. */
 char *include_pattern(const char *includer, const char *pattern, size_t length);
 
@@ -101,7 +103,7 @@ struct keyword {
 };
 extern const struct keyword keywords_done[], keywords_known[];
 extern const size_t keywords_done_count, keywords_known_count;
-#define KEYWORDS_DONE_MAX 64
+#define KEYWORDS_DONE_MAX 96
 #define SIDE_LEFT 0
 #define SIDE_RIGHT 1
 /* Finds a name as written; *side is SIDE_LEFT for what has no side, *bare: an end's keyword without left or right (it
@@ -118,6 +120,7 @@ struct setting {
     const struct keyword *keyword;
     int side;
     char *value;
+    const struct source_file *named; /* the file that the value names; NULL: none, or it was not looked for */
     struct place key_place, value_place;
 };
 struct section {
@@ -153,6 +156,7 @@ typedef bool value_reader(const struct reading *, const struct keyword *, void *
 value_reader read_bool, read_choice, read_check, read_seconds, read_milliseconds, read_percent, read_u16, read_u32;
 value_reader read_tries, read_replay_window, read_esn, read_ports, read_listen, read_tun_name, read_also, read_authby;
 value_reader read_tcponly, read_timeout;
+value_reader read_tls_ports, read_pem, read_private_pem, read_web, read_proxy, read_server_name, read_alpn;
 value_reader read_host, read_id, read_subnet, read_subnets, read_source_ip, read_ike, read_esp;
 MUST_USE bool bool_parse(const char *text, bool *out);
 /* The place of an octet of a value. */
@@ -160,6 +164,10 @@ struct place place_in(const struct setting *, size_t offset);
 /* The next piece between any of `separators`, blanks around it cut off; false at the end. */
 bool piece_next(const char *text, size_t *at, const char *separators, struct piece *out);
 bool piece_is(struct piece, const char *word); /* without regard to case */
+/* Ports with commas between them, each once; `yes` is `standard`, "no" is none. */
+MUST_USE bool ports_parse(const struct reading *, uint16_t port[CONFIG_PORTS_MAX], size_t *count, uint16_t standard);
+/* Letters, digits, '-', '_' and '.' with something between the dots; not digits alone, which is a mistyped address. */
+bool is_host_name(const char *text);
 
 /* How an identity is written (leftid, ipsec.secrets). A sentence, or NULL when *id is set. ID_NONE: any, or with
  * *unset the default. *warning (may be NULL) is set when Libreswan would read it otherwise. */
@@ -186,6 +194,11 @@ bool connection_build(struct builder *);
 /* The setting in force for a keyword by name; NULL: the default. */
 const struct setting *chosen_by_name(const struct chosen *, const char *name, int side);
 uint64_t connection_revision(const struct config_connection *);
+
+/* ---- config.c ---- */
+struct config_file {
+    char *path, *text; /* wiped before it is freed */
+};
 
 /* ---- algorithms (algorithms.c) ---- */
 enum algorithm_kind {

@@ -49,8 +49,12 @@ static const struct choice auths[] = {{"secret", 1, NULL}, {"psk", 1, NULL}, {"r
 const struct keyword keywords_done[] = {
     {"listen", SETUP(listen), .read = read_listen},
     {"listen-tcp", WHOLE_SETUP, .read = read_ports},
+    {"listen-tls", WHOLE_SETUP, .read = read_tls_ports},
     {"listen-udp", SETUP(listen_udp), .read = read_bool},
+    {"tls-cert", SETUP(tls_cert), .read = read_pem},
+    {"tls-key", SETUP(tls_key), .read = read_private_pem},
     {"tun-name", SETUP(tun_name), .read = read_tun_name},
+    {"web-fallback", WHOLE_SETUP, .read = read_web},
 
     {"", WHOLE_END, .read = read_host},
     {"auth", WHOLE_END, .read = read_check, .choice = auths},
@@ -66,6 +70,7 @@ const struct keyword keywords_done[] = {
     {"dpddelay", CONN(dpd_delay_s), .read = read_seconds, RANGE(0, YEAR_S)},
     {"dpdtimeout", CONN(dpd_timeout_s), .read = read_seconds, RANGE(0, YEAR_S)},
     {"enable-tcp", CONN(enable_tcp), .read = read_choice, .choice = tcps},
+    {"enable-tls", CONN(enable_tls), .read = read_choice, .choice = tcps},
     {"encapsulation", CONN(encapsulation), .read = read_choice, .choice = encapsulations},
     {"esn", WHOLE_CONN, .read = read_esn},
     {"esp", CONN(esp), .read = read_esp},
@@ -80,6 +85,7 @@ const struct keyword keywords_done[] = {
     {"mtu", CONN(mtu), .read = read_u32, RANGE(576, 65000)},
     {"pfs", CONN(pfs), .read = read_bool},
     {"phase2", WHOLE_CONN, .read = read_check, .choice = phase2s},
+    {"proxy", CONN(proxy), .read = read_proxy},
     {"rekey", CONN(rekey), .read = read_bool},
     {"rekeyfuzz", CONN(rekey_fuzz_percent), .read = read_percent, RANGE(0, 10000)},
     {"rekeymargin", CONN(rekey_margin_s), .read = read_seconds, RANGE(0, YEAR_S)},
@@ -92,6 +98,11 @@ const struct keyword keywords_done[] = {
     {"lifetime", CONN(sa_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S), .same_as = "salifetime"},
     {"tcp-remoteport", CONN(tcp_remote_port), .read = read_u16, RANGE(1, 65535)},
     {"tcponly", WHOLE_CONN, .read = read_tcponly},
+    {"tls-alpn", CONN(tls_alpn), .read = read_alpn},
+    {"tls-ca", CONN(tls_ca), .read = read_pem},
+    {"tls-remoteport", CONN(tls_remote_port), .read = read_u16, RANGE(1, 65535)},
+    {"tls-servername", CONN(tls_server_name), .read = read_server_name},
+    {"tls-verify", CONN(tls_verify), .read = read_bool},
     {"type", CONN(transport), .read = read_choice, .choice = types},
 };
 const size_t keywords_done_count = sizeof keywords_done / sizeof keywords_done[0];

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "ICS1", number of files, then for each: parent, line, flags (1 serious, 2 text, 4 problem), path, text, problem; all
+/* "ICS1", number of files, then for each: parent, line, flags (1 serious, 2 text, 4 problem, 8 named), path, text, problem; all
  * numbers 32 bits, texts with their length before them. */
 #define MAGIC UINT32_C(0x49435331)
-enum { FLAG_SERIOUS = 1, FLAG_TEXT = 2, FLAG_PROBLEM = 4 };
+enum { FLAG_SERIOUS = 1, FLAG_TEXT = 2, FLAG_PROBLEM = 4, FLAG_NAMED = 8 };
 
 static void write_text(struct writer *w, const char *text) {
     size_t length = text ? strlen(text) : 0;
@@ -38,8 +38,8 @@ uint8_t *config_source_pack(const struct config_source *source, size_t *length) 
         const struct source_file *file = &source->file[i];
         writer_u32(&w, file->parent);
         writer_u32(&w, file->line);
-        writer_u32(&w,
-            (file->serious ? FLAG_SERIOUS : 0u) | (file->text ? FLAG_TEXT : 0u) | (file->problem ? FLAG_PROBLEM : 0u));
+        writer_u32(&w, (file->serious ? FLAG_SERIOUS : 0u) | (file->text ? FLAG_TEXT : 0u) |
+                           (file->problem ? FLAG_PROBLEM : 0u) | (file->named ? FLAG_NAMED : 0u));
         write_text(&w, file->path);
         write_text(&w, file->text);
         write_text(&w, file->problem);
@@ -72,7 +72,8 @@ static bool read_one(struct reader *r, struct config_source *source) {
     if (!reader_u32(r, &parent) || !reader_u32(r, &line) || !reader_u32(r, &flags))
         return false;
     /* A file comes after the one that includes it, the main file is nobody's. */
-    if (flags > 7 || (source->files == 0 ? parent != 0 || line != 0 : parent >= source->files || line == 0))
+    if (flags > 15 || (source->files == 0 && (flags & FLAG_NAMED)) ||
+        (source->files == 0 ? parent != 0 || line != 0 : parent >= source->files || line == 0))
         return false;
     char *path = read_text(r, 4096);
     char *text = path ? read_text(r, SOURCE_OCTETS_MAX - source->octets) : NULL;
@@ -82,6 +83,10 @@ static bool read_one(struct reader *r, struct config_source *source) {
     if (ok)
         ok = source_add(source, path, flags & FLAG_TEXT ? text : NULL, flags & FLAG_PROBLEM ? problem : NULL,
             flags & FLAG_SERIOUS, parent, line);
+    if (ok)
+        source->file[source->files - 1].named = flags & FLAG_NAMED;
+    if (text && (flags & FLAG_NAMED))
+        wipe(text, strlen(text));
     free(path);
     free(text);
     free(problem);

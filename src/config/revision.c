@@ -71,6 +71,14 @@ uint64_t connection_revision(const struct config_connection *c) {
     const uint64_t numbers[] = {c->ike_lifetime_s, c->sa_lifetime_s, c->rekey_margin_s, c->rekey_fuzz_percent,
         c->dpd_delay_s, c->dpd_timeout_s, c->retransmit_interval_ms, c->retransmit_timeout_ms, c->keying_tries,
         c->tcp_remote_port, c->replay_window, c->mtu};
+    number(&hash, (uint64_t)c->enable_tls << 32 | (uint64_t)c->tls_remote_port << 1 | c->tls_verify);
+    text(&hash, c->tls_server_name);
+    text(&hash, c->tls_alpn);
+    text(&hash, c->tls_ca);
+    number(&hash, (uint64_t)c->proxy.kind << 16 | c->proxy.port);
+    text(&hash, c->proxy.user);
+    text(&hash, c->proxy.password);
+    text(&hash, c->proxy.host);
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         number(&hash, flags[i]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

@@ -9,7 +9,7 @@
 
 #define FILE_MOST ((size_t)1 << 20)
 
-static const char *check_private(int fd) {
+const char *file_check_private(int fd) {
     struct stat status;
     if (fstat(fd, &status) != 0)
         return "its mode can't be seen";
@@ -43,7 +43,7 @@ static void read_one(
     }
     if (!place.file)
         place = (struct place){name, 1, 1};
-    char *text = file_read(path, FILE_MOST, check_private, &problem);
+    char *text = file_read(path, FILE_MOST, file_check_private, &problem);
     if (!text) {
         complain(diagnostics, place, "can't take secrets from %.150s: %s", path, problem);
         return;

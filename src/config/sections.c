@@ -9,6 +9,7 @@ struct walk {
     const struct config_source *source;
     struct sections *sections;
     struct diagnostics *diagnostics;
+    uint32_t file; /* where we are */
     size_t current; /* section + 1; 0: none */
 };
 
@@ -145,6 +146,16 @@ static const struct keyword *recognize(
     return NULL;
 }
 
+/* The file that a setting on this line names. */
+static const struct source_file *named_at(const struct walk *walk, int line) {
+    for (uint32_t i = walk->file + 1; i < walk->source->files; i++) {
+        const struct source_file *file = &walk->source->file[i];
+        if (file->named && file->parent == walk->file && file->line == (uint32_t)line)
+            return file;
+    }
+    return NULL;
+}
+
 static void take_setting(struct walk *walk, const struct statement *what, struct place place) {
     if (!walk->current) {
         complain(walk->diagnostics, place,
@@ -157,6 +168,8 @@ static void take_setting(struct walk *walk, const struct statement *what, struct
     one.keyword = recognize(walk, section, what, place, &one.side);
     if (!one.keyword)
         return;
+    if (one.keyword->read == read_pem || one.keyword->read == read_private_pem)
+        one.named = named_at(walk, what->line);
     if (one.keyword->read == read_also && section->is_default)
         complain(walk->diagnostics, place, "also= is not for conn %%default; write it into the conns themselves");
     else
@@ -170,7 +183,7 @@ static void walk_includes(struct walk *walk, uint32_t file, const struct stateme
     place.column = what->value_column;
     for (uint32_t i = file + 1; i < walk->source->files; i++) {
         const struct source_file *child = &walk->source->file[i];
-        if (child->parent != file || child->line != line)
+        if (child->parent != file || child->line != line || child->named)
             continue;
         if (child->text)
             walk_file(walk, i);
@@ -179,6 +192,7 @@ static void walk_includes(struct walk *walk, uint32_t file, const struct stateme
         else
             warn_at(walk->diagnostics, place, "%s", child->problem);
     }
+    walk->file = file;
     walk->current = 0;
 }
 
@@ -187,6 +201,7 @@ static void walk_file(struct walk *walk, uint32_t file) {
     const struct source_file *self = &walk->source->file[file];
     struct line_reader reader = {.at = self->text};
     struct statement what;
+    walk->file = file;
     walk->current = 0;
     while (!walk->sections->no_memory && statement_next(&reader, &what)) {
         struct place place = {self->path, what.line, what.column};

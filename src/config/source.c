@@ -144,6 +144,47 @@ static bool include(struct config_source *source, uint32_t parent, const struct 
     return ok;
 }
 
+/* A relative name is looked for beside the file that says it. malloc'd. */
+static char *path_beside(const char *sayer, struct piece name) {
+    const char *slash = strrchr(sayer, '/');
+    size_t directory = name.at[0] == '/' || !slash ? 0 : (size_t)(slash - sayer) + 1;
+    char *out = malloc(directory + name.length + 1);
+    if (!out)
+        return NULL;
+    memcpy(out, sayer, directory);
+    memcpy(out + directory, name.at, name.length);
+    out[directory + name.length] = '\0';
+    return out;
+}
+
+/* What a setting names is read too, since who parses may not read it. */
+static bool take_named(struct config_source *source, uint32_t parent, const struct statement *what) {
+    int side;
+    bool bare, is_private;
+    const struct keyword *keyword = keyword_find(what->key, &side, &bare);
+    if (!keyword || !what->value.at || what->value.length == 0)
+        return true;
+    is_private = keyword->read == read_private_pem;
+    if (!is_private && keyword->read != read_pem)
+        return true;
+    char *path = path_beside(source->file[parent].path, what->value);
+    if (!path)
+        return false;
+    const char *problem = NULL;
+    char sentence[300] = "",
+         *text = file_read(path, SOURCE_OCTETS_MAX - source->octets, is_private ? file_check_private : NULL, &problem);
+    if (!text)
+        snprintf(sentence, sizeof sentence, "can't read %.150s: %s", path, problem);
+    bool ok = source_add(source, path, text, text ? NULL : sentence, true, parent, (uint32_t)what->line);
+    if (ok)
+        source->file[source->files - 1].named = true;
+    if (text)
+        wipe(text, strlen(text));
+    free(text);
+    free(path);
+    return ok;
+}
+
 /* False: no memory, or no room for more files (the last one says so). */
 static bool read_file(struct config_source *source, const char *path, uint32_t parent, uint32_t line, int depth) {
     if (source->files == SOURCE_FILES_MAX - 1) {
@@ -162,6 +203,8 @@ static bool read_file(struct config_source *source, const char *path, uint32_t p
     while (ok && statement_next(&reader, &statement))
         if (statement.kind == STATEMENT_INCLUDE)
             ok = include(source, self, &statement, depth);
+        else if (statement.kind == STATEMENT_SETTING)
+            ok = take_named(source, self, &statement);
     free(text);
     return ok;
 }
@@ -190,6 +233,8 @@ void config_source_free(struct config_source *source) {
     if (!source)
         return;
     for (size_t i = 0; i < source->files; i++) {
+        if (source->file[i].text && source->file[i].named)
+            wipe(source->file[i].text, strlen(source->file[i].text));
         free(source->file[i].path);
         free(source->file[i].text);
         free(source->file[i].problem);

@@ -237,21 +237,21 @@ bool read_esn(const struct reading *reading, const struct keyword *keyword, void
     return true;
 }
 
-static bool has_port(const struct config *config, uint16_t port) {
-    for (size_t i = 0; i < config->listen_tcps; i++)
-        if (config->listen_tcp[i] == port)
+static bool has_port(const uint16_t *list, size_t count, uint16_t port) {
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == port)
             return true;
     return false;
 }
 
-bool read_ports(const struct reading *reading, const struct keyword *keyword, void *at) {
-    struct config *config = at;
-    (void)keyword;
-    config->listen_tcps = 0;
+bool ports_parse(const struct reading *reading, uint16_t list[CONFIG_PORTS_MAX], size_t *count, uint16_t standard) {
+    char right[80];
+    snprintf(right, sizeof right, "write yes (port %u), no, or ports such as 443,4500", standard);
+    *count = 0;
     bool yes;
     if (bool_parse(reading->value, &yes)) {
-        config->listen_tcp[0] = 4500;
-        config->listen_tcps = yes;
+        list[0] = standard;
+        *count = yes;
         return true;
     }
     size_t offset = 0;
@@ -265,14 +265,20 @@ bool read_ports(const struct reading *reading, const struct keyword *keyword, vo
         if (piece.length < sizeof text)
             memcpy(text, piece.at, piece.length);
         if (!number_parse(text, &port, &rest) || *rest || port == 0 || port > 65535)
-            return wrong(reading, "write yes (port 4500), no, or ports such as 443,4500");
-        if (has_port(config, (uint16_t)port))
+            return wrong(reading, right);
+        if (has_port(list, *count, (uint16_t)port))
             continue;
-        if (config->listen_tcps == CONFIG_PORTS_MAX)
+        if (*count == CONFIG_PORTS_MAX)
             return wrong(reading, "at most 8 ports");
-        config->listen_tcp[config->listen_tcps++] = (uint16_t)port;
+        list[(*count)++] = (uint16_t)port;
     }
-    return config->listen_tcps > 0 || wrong(reading, "write yes (port 4500), no, or ports such as 443,4500");
+    return *count > 0 || wrong(reading, right);
+}
+
+bool read_ports(const struct reading *reading, const struct keyword *keyword, void *at) {
+    struct config *config = at;
+    (void)keyword;
+    return ports_parse(reading, config->listen_tcp, &config->listen_tcps, 4500);
 }
 
 bool read_tun_name(const struct reading *reading, const struct keyword *keyword, void *at) {

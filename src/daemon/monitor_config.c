@@ -48,6 +48,8 @@ bool monitor_config_load(const char *path, struct monitor_loaded *loaded, char *
 
 void monitor_loaded_free(struct monitor_loaded *loaded) {
     config_free(loaded->config);
+    if (loaded->packed != NULL)
+        wipe(loaded->packed, loaded->length); /* the TLS key is in it */
     free(loaded->packed);
     *loaded = (struct monitor_loaded){0};
 }

@@ -16,6 +16,9 @@ bool monitor_may_open_socket(
     for (size_t i = 0; kind == HOST_TCP_LISTEN && i < config->listen_tcps; i++)
         if (port == config->listen_tcp[i])
             return true;
+    for (size_t i = 0; kind == HOST_TCP_LISTEN && i < config->listen_tlss; i++)
+        if (port == config->listen_tls[i])
+            return true;
     return fail(err, CONFIG, 0, "the configuration does not listen on %s port %u", kind == HOST_UDP ? "UDP" : "TCP",
         (unsigned)port);
 }

@@ -105,14 +105,14 @@ static void refused_options_are_listed_as_errors(void **state) {
     (void)state;
     char *page = read_whole("man/iketcp.conf.5");
     const char *end, *at = section_of(page, sections[3], &end);
-    const char *errors = strstr(at, "These are errors"), *ours = strstr(at, "These are no options of Libreswan");
-    assert_true(errors && ours && errors < ours && ours < end);
+    const char *errors = strstr(at, "These are errors");
+    assert_true(errors && end && errors < end);
     struct config_keyword_info info;
     for (size_t i = 0; config_keyword(i, &info); i++) {
         if (info.done)
             continue;
         bool listed = false;
-        for (const char *line = errors; line < ours; line = strchr(line, '\n') + 1) {
+        for (const char *line = errors; line && line < end; line = strchr(line, '\n') + 1) {
             char found[64];
             listed |= bold_word(line, found) && strcmp(found, info.name) == 0;
         }
