@@ -145,6 +145,8 @@ static bool check_method(const struct payload *payload, uint8_t *method, struct 
 }
 
 static bool check_value(const struct ike_sa *sa, struct span data, struct error *err) {
+    if (!sa->handshake->have_expected) /* zeros would do, else */
+        return failed(err, "there was no memory for what the peer has to prove");
     if (span_equal_secret(data, span_of(sa->handshake->expected, prf_length(sa->keys.prf))))
         return true;
     return failed(err, "the pre-shared key differs from the peer's");

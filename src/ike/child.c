@@ -10,7 +10,7 @@ static enum asked new_ask(struct ike_sa *sa, struct turn *turn, struct message_w
     if (sa->state != IKE_STATE_ESTABLISHED)
         return NOTHING_TO_ASK;
     struct error why = {0};
-    if (children_count(sa) >= IKE_CHILDREN_MAX)
+    if (!child_has_room(sa, false))
         fail(&why, OURS, NOTIFY_NONE, "Child SA %s: %d are the most of an IKE SA", config->name, IKE_CHILDREN_MAX);
     if (why.origin == ORIGIN_NONE && child_write_request(sa, turn, config, NULL, false, m, &why))
         return ASKED;
@@ -24,7 +24,7 @@ static enum answered new_answer(struct ike_sa *sa, struct turn *turn, const stru
     struct deal deal = {0};
     struct key_exchange *ke = NULL;
     uint8_t nonce[OUR_NONCE_LENGTH];
-    bool ok = child_allowed(sa, err) && child_accept(sa, turn, list, NULL, false, &deal, err) &&
+    bool ok = child_allowed(sa, false, err) && child_accept(sa, turn, list, NULL, false, &deal, err) &&
               child_accept_keys(sa, turn, list, &deal, nonce, &ke, err) && child_install(sa, turn, &deal, NULL, err);
     if (ok)
         child_write_response(&deal, ke, m);

@@ -32,10 +32,14 @@ void child_refused(
     }
 }
 
-bool child_allowed(const struct ike_sa *sa, struct error *err) {
+bool child_has_room(const struct ike_sa *sa, bool rekey) {
+    return children_count(sa) < IKE_CHILDREN_MAX + (rekey ? IKE_CHILDREN_REKEYED_MAX : 0);
+}
+
+bool child_allowed(const struct ike_sa *sa, bool rekey, struct error *err) {
     if (request_is(sa, &ike_rekey_exchange))
         return fail(err, PEER, NOTIFY_TEMPORARY_FAILURE, "this IKE SA is being rekeyed");
-    if (children_count(sa) >= IKE_CHILDREN_MAX)
+    if (!child_has_room(sa, rekey))
         return fail(err, OURS, NOTIFY_NO_ADDITIONAL_SAS, "%d Child SAs are the most of an IKE SA", IKE_CHILDREN_MAX);
     return true;
 }

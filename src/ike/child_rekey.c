@@ -13,6 +13,10 @@ static enum asked rekey_ask(struct ike_sa *sa, struct turn *turn, struct message
     struct child *old = child_by_spi_in(sa, sa->request.task.spi_in);
     if (sa->state != IKE_STATE_ESTABLISHED || old == NULL || old->state != CHILD_LIVE)
         return NOTHING_TO_ASK;
+    if (!child_has_room(sa, true)) {
+        old->rekey_at = retry_at(turn->now, old->expire_at);
+        return NOTHING_TO_ASK;
+    }
     uint8_t spi[4];
     struct writer w = writer_over(spi, sizeof spi);
     writer_u32(&w, old->about.spi_in); /* what we expect in ESP that comes in */
@@ -65,7 +69,7 @@ static void note_rival(struct ike_sa *sa, const struct child *old, const struct 
 
 static enum answered rekey_answer(struct ike_sa *sa, struct turn *turn, const struct payload_list *list,
     struct message_writer *m, struct error *err) {
-    struct child *old = child_allowed(sa, err) ? find_old(sa, turn, list, err) : NULL;
+    struct child *old = child_allowed(sa, true, err) ? find_old(sa, turn, list, err) : NULL;
     struct deal deal = {0};
     struct key_exchange *ke = NULL;
     uint8_t nonce[OUR_NONCE_LENGTH];

@@ -97,7 +97,7 @@ uint64_t children_deadline(const struct ike_sa *sa) {
     for (struct child *c = sa->children; c != NULL; c = c->next) {
         if (c->down)
             return 0; /* still to be reported */
-        if (c->state == CHILD_DELETING)
+        if (c->state == CHILD_DELETING || sa->state != IKE_STATE_ESTABLISHED)
             continue;
         if (c->expire_at < soonest)
             soonest = c->expire_at;

@@ -48,7 +48,8 @@ static bool fresh_cookie(const struct ike_cookie_jar *jar, struct span cookie, s
     return false;
 }
 
-/* Puts a bare response with one notification into *out. */
+/* Puts a bare response with one notification into *out, unless it would be longer than what it answers: nobody proved to
+ * be where it would go. */
 static void answer_bare(const struct ike_header *request, uint16_t type, struct span data, struct ike_output *out) {
     struct ike_header header = {.spi_i = request->spi_i,
         .version = IKE_VERSION,
@@ -61,7 +62,7 @@ static void answer_bare(const struct ike_header *request, uint16_t type, struct 
     struct message_writer m = message_begin(&w, &header);
     notify_add(&m, type, data);
     message_end(&m);
-    if (!writer_ok(&w))
+    if (!writer_ok(&w) || w.length > request->length)
         return;
     out->datagram[out->datagrams++] = (struct ike_datagram){.at = out->used, .length = w.length, .reply = true};
     out->used += w.length;

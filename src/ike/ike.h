@@ -26,6 +26,7 @@
 #define IKE_EVENTS_MAX 16
 #define IKE_CHILD_CONFIGS_MAX 16
 #define IKE_CHILDREN_MAX 64
+#define IKE_CHILDREN_REKEYED_MAX 16 /* beyond those, while old ones wait for their DELETE */
 #define IKE_OUTPUT_OCTETS ((size_t)65536)
 
 /* --- what is configured --- */

@@ -13,7 +13,7 @@
 #define COOKIE_MAX ((size_t)64)
 #define INIT_RETRIES_MAX 6 /* cookies and other groups, together */
 #define KE_RETRIES_MAX 3 /* of one CREATE_CHILD_SA */
-#define QUEUE_MAX (2 * IKE_CHILDREN_MAX + IKE_CHILD_CONFIGS_MAX + 8)
+#define QUEUE_MAX (2 * (IKE_CHILDREN_MAX + IKE_CHILDREN_REKEYED_MAX) + IKE_CHILD_CONFIGS_MAX + 8)
 #define EVENTS_KEPT_FREE 8 /* for what is not CHILD_DOWN */
 #define REKEYED_LINGER (60 * SECOND) /* how long the old SA waits for the peer's DELETE */
 #define TEMPORARY_PATIENCE (180 * SECOND) /* TEMPORARY_FAILURE for longer: the two sides disagree (section 2.25) */
@@ -227,8 +227,10 @@ void child_refused(
     const struct ike_sa *, const struct ike_child_config *, uint16_t refusal, struct error *); /* says so */
 /* The peer made a Child SA that we can't take (or that lost): asks it to delete that again. Nothing was reported. */
 void child_disown(struct ike_sa *, const struct deal *);
-/* False, and *err with TEMPORARY_FAILURE, while we rekey the IKE SA (section 2.25.2). */
-MUST_USE bool child_allowed(const struct ike_sa *, struct error *);
+/* False, and *err with TEMPORARY_FAILURE while we rekey the IKE SA (section 2.25.2), NO_ADDITIONAL_SAS when it has as many
+ * as it may: some more for rekeys, so that a full one can have them. */
+MUST_USE bool child_allowed(const struct ike_sa *, bool rekey, struct error *);
+bool child_has_room(const struct ike_sa *, bool rekey);
 /* The lower nonce of an exchange decides simultaneous rekeys, section 2.8.1. */
 struct span nonce_lower(struct span a, struct span b);
 bool nonce_is_lower(struct span a, struct span b); /* a below b */

@@ -36,7 +36,7 @@ void auth_wanted(struct peers *peers, struct sa *sa, const struct ike_event *eve
     size_t room = event->auth.local_octets_without_id.length + PRF_MAX;
     struct span local = keep_octets(peers, NULL, room);
     struct span remote = keep_octets(peers, event->auth.remote_octets.at, event->auth.remote_octets.length);
-    if (local.length == 0) {
+    if (local.length == 0 || remote.length != event->auth.remote_octets.length) {
         refuse(peers, sa, "there is no memory for its AUTH value", from);
         return;
     }

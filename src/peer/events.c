@@ -50,9 +50,7 @@ static void succeeded(struct peers *peers, struct peer *peer, struct ike_event *
 }
 
 void event_first(struct peers *peers, struct sa *sa, const struct ike_event *event) {
-    if (event->kind == IKE_EVENT_INITIAL_CONTACT)
-        sa->peer->initial_contact = true;
-    else if (event->kind == IKE_EVENT_ESTABLISHED)
+    if (event->kind == IKE_EVENT_ESTABLISHED)
         established(peers, sa->peer);
 }
 

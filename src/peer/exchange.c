@@ -5,6 +5,8 @@
 void exchange_follow(struct peers *peers, struct sa *sa, struct ike_output *out, const struct carrier *from) {
     struct peer *peer = sa->peer;
     peer_touch(peers, peer);
+    for (size_t i = 0; i < out->events; i++) /* which comes behind ESTABLISHED, and decides what that replaces */
+        peer->initial_contact = peer->initial_contact || out->event[i].kind == IKE_EVENT_INITIAL_CONTACT;
     for (size_t i = 0; i < out->events; i++)
         event_first(peers, sa, &out->event[i]);
     for (size_t i = 0; i < out->events; i++)

@@ -48,12 +48,13 @@ static bool is_young(const struct peers *peers, const struct peer *peer) {
     return peers->now - peer->up_since < PEER_YOUNG_MS;
 }
 
-static void replace(struct peers *peers, struct peer *old, const struct peer *by) {
+/* In a collision the peer has both, whatever its INITIAL_CONTACT says. */
+static void replace(struct peers *peers, struct peer *old, const struct peer *by, bool collision) {
     if (old->initiator != by->initiator && !old->told_up) {
         peer_superseded(peers, old);
         return;
     }
-    if (by->initial_contact)
+    if (by->initial_contact && !collision)
         peer_down(peers, old, NULL, "the peer began anew and knows it no longer");
     else
         peer_delete(peers, old, "a newer IKE SA of the same peer took its place");
@@ -72,7 +73,7 @@ void unique_check(struct peers *peers, struct peer *peer) {
                 action_add(peers, PEER_UP, peer);
             peer->told_up = true;
         } else {
-            replace(peers, old, peer);
+            replace(peers, old, peer, collision);
         }
     }
 }

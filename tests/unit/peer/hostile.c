@@ -253,6 +253,19 @@ static void an_initiator_without_a_nat_follows_the_peer(void **state) {
     assert_true(net_ping(net, WEST, EAST));
 }
 
+static void INITIAL_CONTACT_ends_the_old_ike_sa_without_a_word_to_who_forgot_it(void **state) {
+    struct net *net = *state;
+    net_bring_up(net);
+    net_restart(net, WEST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_non_null(net_said(net, EAST, "the peer began anew"));
+    assert_null(net_said(net, EAST, "deleting the IKE SA"));
+    assert_int_equal(net_totals(net, EAST).peers, 1);
+    assert_true(net_ping(net, EAST, WEST));
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
@@ -266,6 +279,7 @@ int main(void) {
         T(K3_datagrams_in_a_clients_name_do_not_shut_it_out),
         T(an_initiator_behind_a_nat_keeps_the_peers_address),
         T(an_initiator_without_a_nat_follows_the_peer),
+        T(INITIAL_CONTACT_ends_the_old_ike_sa_without_a_word_to_who_forgot_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
