@@ -14,10 +14,12 @@ static enum transport remembered(struct path *path, uint64_t now) {
     return memory->worked;
 }
 
+/* Who knows no address of the peer has a proxy that does: nothing for UDP. */
 static void take_wanted(struct path *path) {
     const struct path_config *config = path->config;
+    bool knows_address = path->targets == 0 || !address_is_any(&path->target[0].remote);
     path->transports = 0;
-    if (config->tcp != PATH_YES && config->tls != PATH_YES)
+    if (knows_address && config->tcp != PATH_YES && config->tls != PATH_YES)
         path->order[path->transports++] = TRANSPORT_UDP;
     if (config->tcp != PATH_NO && config->tls != PATH_YES)
         path->order[path->transports++] = TRANSPORT_TCP;
@@ -42,7 +44,7 @@ void path_order_first(struct path *path, uint64_t now) {
     if (path->transports > 1)
         put_first(path, remembered(path, now));
     path->current = path->nth = 0;
-    path->transport = path->order[0];
+    path->transport = path->transports > 0 ? path->order[0] : TRANSPORT_NONE;
 }
 
 bool path_order_has_next(const struct path *path) {

@@ -128,7 +128,7 @@ struct path_step path_begin(struct path *path, uint64_t now, const struct path_t
     path->established = path->answered = path->reconnecting = path->silent = false;
     path->last = path->udp_last = path->tcp_last = (struct error){0};
     path_order_first(path, now);
-    if (path->targets > 0)
+    if (path->targets > 0 && path->transports > 0)
         return try_this(path, now, NULL);
     struct path_step step = {.verb = PATH_GIVE_UP};
     path->deadline = NEVER;

@@ -19,7 +19,7 @@ enum path_choice { PATH_NO, PATH_YES, PATH_FALLBACK }; /* enable-tcp=, enable-tl
 
 struct path_target {
     struct address local; /* no port; unspecified: the kernel chooses */
-    struct address remote; /* no port */
+    struct address remote; /* no port; unspecified: a proxy knows it, only streams can be opened */
 };
 
 struct path_config {

@@ -50,7 +50,10 @@ static struct address remote_of(const struct path *path) {
 const char *path_where_text(const struct path *path, char *out) {
     struct address remote = remote_of(path);
     char text[ADDRESS_TEXT_MAX];
-    snprintf(out, PATH_WORDS_MAX, "%s %s", transport_word(path->transport), address_port_text(&remote, text));
+    if (address_is_any(&remote)) /* a proxy knows whom */
+        snprintf(out, PATH_WORDS_MAX, "%s port %u", transport_word(path->transport), remote.port);
+    else
+        snprintf(out, PATH_WORDS_MAX, "%s %s", transport_word(path->transport), address_port_text(&remote, text));
     return out;
 }
 
@@ -74,7 +77,7 @@ void path_say_silence(const struct path *path, uint64_t now, struct error *why) 
 /* The whole attempt failed: what UDP met, what TCP met and what TLS met, each in its own words. */
 void path_say_end(const struct path *path, uint64_t now, struct error *why) {
     char time[PATH_WORDS_MAX];
-    if (path->targets == 0) {
+    if (path->targets == 0 || path->transports == 0) {
         (void)fail(why, HOST, 0, "there is no address to try");
         return;
     }

@@ -31,19 +31,18 @@ static void wipe_keys(struct ike_child *ike) {
 
 static void say_child(struct peers *peers, const struct peer *peer, const struct ike_child *ike) {
     char local[SELECTORS_TEXT_MAX], remote[SELECTORS_TEXT_MAX];
-    const char *in = transport_text(peer->carrier.transport);
     bool udp = peer->carrier.transport == TRANSPORT_UDP, tcp = peer->carrier.transport == TRANSPORT_TCP;
     action_say(peers, peer, ike->replaces ? STEP_CHILD_REKEYED : STEP_CHILD_UP, "Child SA %s: %s <-> %s, ESP in %s",
         ike->replaces ? "rekeyed" : "installed", selectors_text(&ike->local, local),
         selectors_text(&ike->remote, remote),
         udp   ? "UDP"
         : tcp ? "TCP"
-              : in);
+              : "TLS");
 }
 
 void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike) {
     struct error err = {0};
-    if (peer->phase != PHASE_UP || peer->losing || peer->child_count >= IKE_CHILDREN_MAX) {
+    if (peer->phase != PHASE_UP || peer->losing || peer->child_count >= IKE_CHILDREN_MAX + IKE_CHILDREN_REKEYED_MAX) {
         wipe_keys(ike);
         return;
     }

@@ -10,7 +10,9 @@ const char *carrier_text(const struct carrier *carrier, char *out) {
                        : carrier->transport == TRANSPORT_TCP ? "TCP"
                        : carrier->transport == TRANSPORT_TLS ? "TLS"
                                                              : NULL;
-    if (word)
+    if (word && address_is_any(&carrier->remote)) /* a proxy knows whom */
+        snprintf(out, CARRIER_TEXT_MAX, "%s port %u", word, carrier->remote.port);
+    else if (word)
         snprintf(out, CARRIER_TEXT_MAX, "%s %s", word, address_port_text(&carrier->remote, text));
     else
         snprintf(out, CARRIER_TEXT_MAX, "a lost connection");

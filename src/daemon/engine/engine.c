@@ -106,12 +106,14 @@ static void engine_close(struct engine *engine) {
     reports_close(engine);
     control_close(engine);
     listeners_free(engine);
+    services_free(engine);
     streams_free(engine);
     resolve_free(engine);
     deadline_close(engine);
     outbox_close(engine);
     if (engine->worker != NULL)
         worker_free(engine->worker);
+    tls_client_free(engine->tls_client); /* after the worker's streams */
     if (engine->peers != NULL)
         peers_free(engine->peers);
     configure_free(engine);

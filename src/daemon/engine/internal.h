@@ -77,6 +77,29 @@ MUST_USE bool outbox_open(struct engine *);
 void outbox_post(struct engine *, const struct worker_command *);
 void outbox_close(struct engine *);
 
+/* ---- lookup.c: a host's addresses ---- */
+#define LOOKUP_MAX PATH_TARGETS_MAX
+struct lookup;
+typedef void (*lookup_done)(void *context, const struct address *, size_t count, const struct error *);
+/* An address is its own. `family` 0: both. `done` comes from the event loop, once, with at least one address or an error,
+ * and ends it; not after lookup_cancel (which takes NULL too). NULL: no memory. */
+struct lookup *lookup_begin(struct engine *, const char *host, uint8_t family, lookup_done done, void *context);
+void lookup_cancel(struct lookup *);
+
+/* ---- services.c: what listeners do with whom: the certificate they show, the web server behind them ---- */
+struct services {
+    struct tls_server *tls; /* NULL: no listener wants it */
+    uint64_t tls_hash; /* of what it was made of */
+    struct address web; /* port 0: none, or not found yet */
+    char web_host[256];
+    uint16_t web_port;
+    struct lookup *lookup;
+    struct event *again; /* looks it up once more */
+};
+/* As `config` has it; what has not changed stays (tickets of TLS too). False: nothing was changed. */
+MUST_USE bool services_apply(struct engine *, const struct config *, struct error *);
+void services_free(struct engine *); /* after all listeners */
+
 /* ---- streams.c: streams by number, and connections on their way ---- */
 struct stream_entry;
 struct connecting;
@@ -97,10 +120,18 @@ void streams_close(struct engine *, uint32_t stream);
 bool streams_gone(struct engine *, uint32_t stream);
 void streams_free(struct engine *);
 
+/* ---- wanted.c: what a connection says about the streams that it opens ---- */
+/* All but the proxy's address: with a proxy, `out->remote` has a port only and *proxy_host is to be looked up. */
+MUST_USE bool connect_wanted_of(
+    struct engine *, const struct peer_action *, struct connect_wanted *out, const char **proxy_host, struct error *);
+/* Its proxy can be told a name: that nobody else knows the address is no fault. */
+bool proxy_knows_names(const struct engine *, const char *connection);
+
 /* ---- listen.c: UDP sockets and TCP listeners ---- */
-#define LISTENING_MAX 24
+#define LISTENING_MAX 40
 struct listening {
     enum transport transport; /* UDP or TCP */
+    bool plain, tls; /* TCP: which of them is taken there, by the first octets */
     struct address address; /* with port */
     struct tcp_listener *tcp;
 };
@@ -115,6 +146,7 @@ struct listeners {
 };
 /* Opens what `config` wants and is not open, closes what it no longer wants. */
 void listeners_apply(struct engine *, const struct config *, listen_done done);
+void listeners_serve(struct engine *); /* tells all of them engine->services */
 void listeners_free(struct engine *);
 
 /* ---- resolve.c: names to addresses of theirs and ours ---- */
@@ -199,7 +231,9 @@ struct engine {
     struct event *timer, *reports, *stop_timer;
     struct outbox outbox;
     struct streams streams;
+    struct tls_client *tls_client; /* NULL: nothing was opened over TLS yet */
     struct listeners listeners;
+    struct services services;
     struct resolution_list resolutions;
     struct configuring configuring;
     struct control control;

@@ -1,5 +1,5 @@
-/* listen.c: which sockets the configuration wants: UDP 500 and 4500 and every TCP port, in both families. What is open and
- * still wanted stays; UDP sockets are the worker's and are replaced all together. */
+/* listen.c: which sockets the configuration wants: UDP 500 and 4500 and every port of TCP and TLS, in both families. What is
+ * open and still wanted stays; UDP sockets are the worker's and are replaced all together. */
 #include "daemon/engine/internal.h"
 
 #include <stdlib.h>
@@ -12,29 +12,42 @@ struct opening {
     struct listening wanted;
 };
 
-static void want(
-    struct listeners *listeners, enum transport transport, uint8_t family, const struct config *config, uint16_t port) {
-    if (listeners->wanteds == LISTENING_MAX)
+static void want(struct listeners *listeners, const struct listening *kind, uint8_t family, const struct config *config,
+    uint16_t port) {
+    struct listening one = *kind;
+    one.address = config->listen;
+    if (one.address.family == 0)
+        one.address.family = family;
+    else if (one.address.family != family)
         return;
-    struct address address = config->listen;
-    if (address.family == 0)
-        address.family = family;
-    else if (address.family != family)
+    one.address.port = port;
+    for (size_t i = 0; i < listeners->wanteds; i++) { /* one socket for TCP and TLS */
+        struct listening *other = &listeners->wanted[i];
+        if (other->transport != one.transport || !address_equal(&other->address, &one.address))
+            continue;
+        other->plain |= one.plain;
+        other->tls |= one.tls;
         return;
-    address.port = port;
-    listeners->wanted[listeners->wanteds++] = (struct listening){.transport = transport, .address = address};
+    }
+    if (listeners->wanteds < LISTENING_MAX)
+        listeners->wanted[listeners->wanteds++] = one;
 }
 
 static void want_all(struct listeners *listeners, const struct config *config) {
+    static const struct listening udp = {.transport = TRANSPORT_UDP},
+                                  plain = {.transport = TRANSPORT_TCP, .plain = true},
+                                  tls = {.transport = TRANSPORT_TCP, .tls = true};
     listeners->wanteds = 0;
     bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
-    for (uint8_t family = 4; family == 4 || (family == 6 && has_ipv6); family += 2) {
+    for (uint8_t family = 4; family <= (has_ipv6 ? 6 : 4); family += 2) {
         if (config->listen_udp) {
-            want(listeners, TRANSPORT_UDP, family, config, config->udp_port);
-            want(listeners, TRANSPORT_UDP, family, config, config->udp_nat_port);
+            want(listeners, &udp, family, config, config->udp_port);
+            want(listeners, &udp, family, config, config->udp_nat_port);
         }
         for (size_t i = 0; i < config->listen_tcps; i++)
-            want(listeners, TRANSPORT_TCP, family, config, config->listen_tcp[i]);
+            want(listeners, &plain, family, config, config->listen_tcp[i]);
+        for (size_t i = 0; i < config->listen_tlss; i++)
+            want(listeners, &tls, family, config, config->listen_tls[i]);
     }
 }
 
@@ -42,11 +55,11 @@ static bool same(const struct listening *a, const struct listening *b) {
     return a->transport == b->transport && address_equal(&a->address, &b->address);
 }
 
-static bool among(const struct listening *one, const struct listening *list, size_t count) {
+static const struct listening *among(const struct listening *one, const struct listening *list, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (same(one, &list[i]))
-            return true;
-    return false;
+            return &list[i];
+    return NULL;
 }
 
 static bool udp_changed(const struct listeners *listeners) {
@@ -68,7 +81,12 @@ static void close_unwanted(struct engine *engine, bool replace_udp) {
     for (size_t i = 0; i < listeners->count; i++) {
         struct listening *one = &listeners->list[i];
         bool udp = one->transport == TRANSPORT_UDP;
-        if (udp ? !replace_udp : among(one, listeners->wanted, listeners->wanteds)) {
+        const struct listening *wanted = among(one, listeners->wanted, listeners->wanteds);
+        if (udp ? !replace_udp : wanted != NULL) {
+            if (!udp) {
+                one->plain = wanted->plain;
+                one->tls = wanted->tls;
+            }
             listeners->list[kept++] = *one;
             continue;
         }
@@ -91,6 +109,18 @@ static void finish(struct engine *engine, const struct error *error) {
         done(engine, error);
 }
 
+static void serve(const struct engine *engine, const struct listening *one) {
+    struct listener_services services = {
+        .plain = one->plain, .tls = one->tls ? engine->services.tls : NULL, .web = engine->services.web};
+    tcp_listener_serve(one->tcp, &services);
+}
+
+void listeners_serve(struct engine *engine) {
+    for (size_t i = 0; i < engine->listeners.count; i++)
+        if (engine->listeners.list[i].tcp != NULL)
+            serve(engine, &engine->listeners.list[i]);
+}
+
 static bool opened(struct engine *engine, const struct listening *wanted, int fd, struct error *err) {
     struct listening one = *wanted;
     if (one.transport == TRANSPORT_UDP) {
@@ -102,6 +132,7 @@ static bool opened(struct engine *engine, const struct listening *wanted, int fd
         one.tcp = tcp_listener_new(engine->base, fd, &limits, streams_accept, engine, err);
         if (one.tcp == NULL)
             return false;
+        serve(engine, &one);
     }
     engine->listeners.list[engine->listeners.count++] = one;
     return true;
@@ -128,18 +159,23 @@ static void on_socket(void *context, const struct monitor_answer *answer) {
 
 void listeners_apply(struct engine *engine, const struct config *config, listen_done done) {
     struct listeners *listeners = &engine->listeners;
-    want_all(listeners, config);
-    bool replace_udp = udp_changed(listeners);
-    close_unwanted(engine, replace_udp);
+    struct error error = {0};
     listeners->done = done;
     listeners->asked = 0;
+    want_all(listeners, config);
+    bool replace_udp = udp_changed(listeners);
+    if (!services_apply(engine, config, &error)) {
+        finish(engine, &error);
+        return;
+    }
+    close_unwanted(engine, replace_udp);
+    listeners_serve(engine);
     for (size_t i = 0; i < listeners->wanteds; i++) {
         const struct listening *wanted = &listeners->wanted[i];
         if (among(wanted, listeners->list, listeners->count))
             continue;
         struct opening *opening = malloc(sizeof *opening);
         if (opening == NULL) {
-            struct error error;
             fail(&error, OURS, 0, "memory is short");
             finish(engine, &error);
             return;
@@ -150,7 +186,7 @@ void listeners_apply(struct engine *engine, const struct config *config, listen_
             &wanted->address, on_socket, opening);
     }
     if (listeners->asked == 0)
-        finish(engine, &(struct error){0});
+        finish(engine, &error);
 }
 
 void listeners_free(struct engine *engine) {

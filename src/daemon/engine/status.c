@@ -151,16 +151,26 @@ json_t *status_connection(const struct peer_status *status, const char *tun, uin
     return out;
 }
 
+static void add_listener(json_t *array, const struct listening *one, enum transport transport) {
+    char text[ADDRESS_TEXT_MAX];
+    json_t *out = json_object();
+    json_object_set_new(out, "proto", json_string(transport_text(transport)));
+    json_object_set_new(out, "address", json_string(address_text(&one->address, text)));
+    json_object_set_new(out, "port", json_integer(one->address.port));
+    json_array_append_new(array, out);
+}
+
+/* A socket that takes both TCP and TLS is there twice. */
 static json_t *listen_json(const struct listeners *listeners) {
     json_t *array = json_array();
     for (size_t i = 0; i < listeners->count; i++) {
         const struct listening *one = &listeners->list[i];
-        char text[ADDRESS_TEXT_MAX];
-        json_t *out = json_object();
-        json_object_set_new(out, "proto", json_string(transport_text(one->transport)));
-        json_object_set_new(out, "address", json_string(address_text(&one->address, text)));
-        json_object_set_new(out, "port", json_integer(one->address.port));
-        json_array_append_new(array, out);
+        if (one->transport == TRANSPORT_UDP)
+            add_listener(array, one, TRANSPORT_UDP);
+        if (one->plain)
+            add_listener(array, one, TRANSPORT_TCP);
+        if (one->tls)
+            add_listener(array, one, TRANSPORT_TLS);
     }
     return array;
 }

@@ -123,8 +123,11 @@ static void fill_path(const struct config_connection *c, struct path_config *pat
         [CHOICE_NO] = PATH_NO, [CHOICE_YES] = PATH_YES, [CHOICE_FALLBACK] = PATH_FALLBACK};
     path_config_defaults(path);
     path->tcp = choices[c->enable_tcp];
+    path->tls = choices[c->enable_tls];
     if (c->tcp_remote_port != 0)
         path->tcp_port = c->tcp_remote_port;
+    if (c->tls_remote_port != 0)
+        path->tls_port = c->tls_remote_port;
     path->attempt_timeout_ms = c->retransmit_timeout_ms;
 }
 

@@ -249,6 +249,22 @@ static void T4_a_tcp_stream_without_an_answer_leads_to_tls(void **state) {
     assert_step(path_wake(&f->path, 4000), PATH_TRY, TRANSPORT_TLS, 443);
 }
 
+static void T4_a_peer_that_only_a_proxy_knows_is_tried_over_streams_alone(void **state) {
+    struct fixture *f = *state;
+    struct error why = refusal("refused");
+    f->config.tls = PATH_FALLBACK;
+    f->target[0].remote = (struct address){.family = 4};
+    assert_step(path_begin(&f->path, 0, f->target, 1), PATH_TRY, TRANSPORT_TCP, 4500);
+    struct path_step step = path_wake(&f->path, 4000);
+    assert_step(step, PATH_TRY, TRANSPORT_TLS, 443);
+    assert_string_equal(step.why.text, "TCP port 4500 did not take the connection in 4 s");
+    assert_int_equal(path_failed(&f->path, 4100, &why).verb, PATH_GIVE_UP);
+    f->config.tcp = f->config.tls = PATH_NO;
+    step = path_begin(&f->path, 0, f->target, 1);
+    assert_int_equal(step.verb, PATH_GIVE_UP);
+    assert_string_equal(step.why.text, "there is no address to try");
+}
+
 static void C4_what_worked_is_first_and_the_others_follow_in_their_order(void **state) {
     struct fixture *f = *state;
     struct error why = refusal("refused");
@@ -436,6 +452,7 @@ int main(void) {
         T(T4_the_order_is_udp_tcp_tls_as_configured),
         T(T4_tcp_that_swallows_everything_costs_four_seconds_before_tls),
         T(T4_a_tcp_stream_without_an_answer_leads_to_tls),
+        T(T4_a_peer_that_only_a_proxy_knows_is_tried_over_streams_alone),
         T(C4_what_worked_is_first_and_the_others_follow_in_their_order),
         T(targets_are_tried_in_turn_all_over_udp_before_any_over_tcp),
         T(a_target_without_a_route_costs_no_time),
