@@ -178,6 +178,8 @@ void ike_sa_start(struct ike_sa *, uint64_t now, struct ike_output *out); /* Ini
  * of the carrier on which it came. */
 void ike_sa_receive(struct ike_sa *, uint64_t now, struct span message, const struct address *local,
     const struct address *remote, struct ike_output *out);
+/* What an unauthenticated refusal of IKE_SA_INIT said, which is not believed over UDP (K4). False: none came. */
+bool ike_sa_doubt(const struct ike_sa *, struct error *why);
 void ike_sa_wake(struct ike_sa *, uint64_t now, struct ike_output *out); /* at or after ike_sa_deadline */
 uint64_t ike_sa_deadline(const struct ike_sa *); /* NEVER: nothing is due */
 

@@ -141,6 +141,13 @@ enum finished sa_init_doubt(struct ike_sa *sa, const struct error *err) {
     return FINISH_IGNORED;
 }
 
+bool ike_sa_doubt(const struct ike_sa *sa, struct error *why) {
+    if (sa->handshake == NULL || sa->handshake->doubt.origin == ORIGIN_NONE)
+        return false;
+    *why = sa->handshake->doubt;
+    return true;
+}
+
 /* Same SPI, same nonce, once more; how often is bounded, and so is the time of all together. */
 static enum finished again(struct ike_sa *sa, struct turn *turn, struct error *err) {
     struct handshake *hs = sa->handshake;

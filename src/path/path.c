@@ -109,6 +109,7 @@ static void set_deadline(struct path *path, uint64_t now) {
 
 static struct path_step try_this(struct path *path, uint64_t now, const struct error *why) {
     path->connected = path->answered = path->refused = false;
+    path->doubt = (struct error){0};
     path->sends = 0;
     path->first_sent_at = NEVER;
     path->tried_at = now;
@@ -180,6 +181,10 @@ void path_retried(struct path *path, uint64_t now) {
     path->sends = 0;
     path->first_sent_at = NEVER;
     set_deadline(path, now);
+}
+
+void path_doubted(struct path *path, const struct error *why) {
+    path->doubt = *why;
 }
 
 void path_connected(struct path *path, uint64_t now) {

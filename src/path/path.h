@@ -82,6 +82,7 @@ struct path {
     uint32_t reconnects; /* successful ones, for status */
     uint32_t failures; /* of reconnecting since the last success */
     struct error last; /* why the last try failed */
+    struct error doubt; /* an unauthenticated refusal came for the present try (K4); ORIGIN_NONE: none */
     struct error udp_last, tcp_last; /* the same over these, for the sentence at the end; ORIGIN_NONE: not tried */
     struct random_source random;
 };
@@ -93,6 +94,8 @@ struct path_step path_begin(struct path *, uint64_t now, const struct path_targe
 void path_sent(struct path *, uint64_t now); /* IKE_SA_INIT went out (again), over what was said last */
 /* The peer wants IKE_SA_INIT again (a cookie, another group): its sends are counted anew. */
 void path_retried(struct path *, uint64_t now);
+/* A refusal of IKE_SA_INIT that anybody may have written: not believed over UDP (K4), but said when nothing better came. */
+void path_doubted(struct path *, const struct error *why);
 void path_connected(struct path *, uint64_t now); /* the stream is open; the exchange's own timers run now */
 void path_answered(struct path *, uint64_t now); /* the peer answered IKE_SA_INIT: no falling back from here */
 void path_established(struct path *, uint64_t now); /* the IKE SA is up: remember the transport */

@@ -69,6 +69,11 @@ void path_say_silence(const struct path *path, uint64_t now, struct error *why) 
             (void)fail(why, PEER, 0, "%s did not take the connection in %s", where, time);
         return;
     }
+    if (path->doubt.origin != ORIGIN_NONE) {
+        *why = path->doubt;
+        (void)fail_context(why, "%s: ", where);
+        return;
+    }
     path_seconds_text(now - (path->first_sent_at == NEVER ? path->tried_at : path->first_sent_at), time);
     (void)fail(why, PEER, 0, "%s did not answer %" PRIu32 " time%s in %s", where, path->sends,
         path->sends == 1 ? "" : "s", time);

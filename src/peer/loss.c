@@ -303,6 +303,9 @@ void peer_wake(struct peers *peers, struct peer *peer) {
     }
     bool has_path = peer->initiator && peer->phase != PHASE_WAITING && peer->phase != PHASE_CLOSING;
     if (has_path && path_deadline(&peer->path) <= peers->now) {
+        struct error doubt;
+        if (peer->phase == PHASE_INIT && peer->sas && ike_sa_doubt(peer->sas->ike, &doubt))
+            path_doubted(&peer->path, &doubt);
         struct path_step step = path_wake(&peer->path, peers->now);
         initiate_step(peers, peer, &step);
     }

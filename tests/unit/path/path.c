@@ -141,6 +141,22 @@ static void C3_tcp_only_never_tries_udp_and_takes_its_port_from_the_configuratio
     assert_int_equal(path_deadline(&f->path), NEVER);
 }
 
+static void K4_a_refusal_over_udp_is_not_believed_but_said(void **state) {
+    struct fixture *f = *state;
+    struct error why = refusal("the peer refuses our proposal");
+    path_begin(&f->path, 0, f->target, 1);
+    path_sent(&f->path, 0);
+    path_doubted(&f->path, &why);
+    path_sent(&f->path, 500);
+    struct path_step step = path_wake(&f->path, 1500);
+    assert_step(step, PATH_TRY, TRANSPORT_TCP, 4500);
+    assert_string_equal(step.why.text, "UDP 192.0.2.1:500: the peer refuses our proposal");
+    why = refusal("TCP 192.0.2.1:4500 refused the connection: nothing listens there");
+    assert_string_equal(path_failed(&f->path, 1600, &why).why.text,
+        "UDP 192.0.2.1:500: the peer refuses our proposal; "
+        "TCP 192.0.2.1:4500 refused the connection: nothing listens there");
+}
+
 static void C3_when_both_fail_the_sentence_names_both(void **state) {
     struct fixture *f = *state;
     struct error why = refusal("TCP 192.0.2.1:4500 refused the connection: nothing listens there");
@@ -445,6 +461,7 @@ int main(void) {
         T(C1_nobody_falls_back_once_the_peer_has_answered),
         T(C3_udp_only_never_tries_tcp),
         T(C3_tcp_only_never_tries_udp_and_takes_its_port_from_the_configuration),
+        T(K4_a_refusal_over_udp_is_not_believed_but_said),
         T(C3_when_both_fail_the_sentence_names_both),
         T(C4_a_fallback_is_remembered_on_the_same_network),
         T(C4_after_the_configured_time_udp_is_tried_again),

@@ -289,6 +289,20 @@ static void up_waits_for_every_child_sa_that_is_configured(void **state) {
     assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);
 }
 
+static void K4_what_udp_refused_is_said_when_nothing_better_came(void **state) {
+    struct net *net = *state;
+    net->tcp_refused = true;
+    net->end[WEST].config->ike.proposals.proposal[0].transform[0].key_bits = 128;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    const struct net_line *line = net_said(net, WEST, "NO_PROPOSAL_CHOSEN");
+    assert_non_null(line);
+    assert_non_null(strstr(line->text, "UDP 192.0.2.2:500: no proposal in common"));
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 1);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
@@ -310,6 +324,7 @@ int main(void) {
         T(a_first_packet_begins_an_on_demand_connection_once),
         T(up_waits_for_every_child_sa_that_is_configured),
         T(up_for_what_is_up_answers_at_once_and_unknown_names_are_refused),
+        T(K4_what_udp_refused_is_said_when_nothing_better_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
