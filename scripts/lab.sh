@@ -11,6 +11,8 @@ lab=${LAB:-iketcp$$}
 west=$lab-west east=$lab-east router=$lab-router
 lab_build=${LAB_BUILD:-$PWD/build}
 lab_pids=()
+lab_python=/usr/bin/python3 # Debian's: a wrapper in front of it would cost more than all else that a test starts
+[ -x $lab_python ] || lab_python=python3
 
 in_west() { ip netns exec "$west" "$@"; }
 in_east() { ip netns exec "$east" "$@"; }
@@ -160,7 +162,7 @@ CONF
 
 # lab_json SIDE EXPRESSION: a Python expression over `s`, the status; prints it
 lab_json() {
-    lab_cli "$1" status --json | python3 -c 'import json, sys
+    lab_cli "$1" status --json | "$lab_python" -c 'import json, sys
 s = json.load(sys.stdin)
 c = s["connections"][0] if s["connections"] else None
 print(eval(sys.argv[1]))' "$2"

@@ -80,9 +80,8 @@ def group(count, name, command, seconds, env=None):
     status, output = run(command, seconds, env)
     good = tap(count, name, status, output)
     print(f"{'ok    ' if good else 'FAILED'} {name} ({time.monotonic() - begin:.0f} s)", flush=True)
-    if not good:
-        for line in output.splitlines()[-60:]:
-            print("    " + line, flush=True)
+    for line in output.splitlines()[-60:] if not good else [n[2:] for n in output.splitlines() if n.startswith("# |")]:
+        print("    " + line, flush=True)
     return good
 
 
@@ -111,9 +110,10 @@ def unit_tests():
     return [(t["name"], t["cmd"]) for t in tests if any(s.split(":")[-1] == "unit" for s in t["suite"])]
 
 
-def net_tests():
-    return [(p.name, [str(p)]) for p in sorted((TOP / "tests/net").iterdir())
-            if p.is_file() and os.access(p, os.X_OK)]
+def lab_tests(folder):
+    """Programs that make labs of network namespaces: tests/net against ourselves, tests/interop against other people's."""
+    return [(p.name, [str(p)]) for p in sorted((TOP / "tests" / folder).iterdir())
+            if p.is_file() and os.access(p, os.X_OK) and "." not in p.name]
 
 
 def in_parallel(jobs, workers):
@@ -147,7 +147,7 @@ def main():
         if (TOP / SANITIZED / "build.ninja").exists():
             print("\n".join("unit: " + name for name, _ in unit_tests()))
         print("sim: seeds\nsim: seeds under sanitizers\nmutants: planted faults")
-        for name, command in net_tests():
+        for name, command in lab_tests("net") + lab_tests("interop"):
             print(subprocess.run([*command, "--list"], cwd=TOP, capture_output=True, text=True).stdout, end="")
         print("demo: tcp\ndemo: udp")
         return 0
@@ -163,8 +163,9 @@ def main():
         group(count, "sim under sanitizers", ["scripts/sim", "--seeds=300", "--tap", f"--build={SANITIZED}"], 900, SANITIZER)
     if wanted("mutants"):
         group(count, "mutants", ["scripts/mutants", "--tap"], 1500)
-    in_parallel([lambda n=name, c=command: group(count, f"net: {n}", c, 600) for name, command in net_tests()
-                 if wanted("net: " + name)], NET_JOBS)
+    in_parallel([lambda n=f"{folder}: {name}", c=command: group(count, n, c, seconds)
+                 for folder, seconds in (("interop", 1500), ("net", 600)) for name, command in lab_tests(folder)
+                 if wanted(f"{folder}: {name}")], NET_JOBS)
     for transport in ("tcp", "udp"):
         if not wanted(f"demo: {transport}"):
             continue

@@ -3,6 +3,7 @@
 # and in a subshell with set -e. A file ends with: run_tests "$@". Without root all are skipped, by name.
 
 test_self=$(readlink -f "$0")
+test_folder=${test_self%/*}
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 . scripts/lab.sh
 
@@ -15,7 +16,7 @@ run_tests() {
         return
     fi
     for name in $(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p'); do
-        if [ "${1:-}" = --list ]; then echo "net: $test_file: ${name#test_}"; continue; fi
+        if [ "${1:-}" = --list ]; then echo "${test_folder##*/}: $test_file: ${name#test_}"; continue; fi
         if [ -n "${1:-}" ] && [[ $name != *$1* ]]; then continue; fi
         if [ "$(id -u)" != 0 ]; then echo "ok ${name#test_} # SKIP needs root for network namespaces"; continue; fi
         log=$(mktemp)
@@ -23,6 +24,7 @@ run_tests() {
         LAB=t$$x$((RANDOM % 1000)) NET_TEST=$name "$test_self" >"$log" 2>&1 || status=$?
         if [ $status = 0 ]; then
             echo "ok ${name#test_}"
+            sed -n 's/^cell: /# /p' "$log"
         else
             echo "not ok ${name#test_}"
             sed 's/^/# /' "$log" | tail -n 80
