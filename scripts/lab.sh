@@ -58,8 +58,10 @@ lab_begin() {
     [ "$(id -u)" = 0 ] || { echo "needs root" >&2; return 1; }
     lab_dir=$(mktemp -d "${TMPDIR:-/tmp}/$lab.XXXXXX")
     chmod 755 "$lab_dir"
-    trap lab_end EXIT
-    trap 'exit 130' INT TERM
+    if [ "${lab_traps:-yes}" = yes ]; then # else the caller has traps of its own, which call lab_end
+        trap lab_end EXIT
+        trap 'exit 130' INT TERM
+    fi
     ip netns add "$router"
     ip -n "$router" link set lo up
     in_router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
