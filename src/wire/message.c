@@ -41,7 +41,7 @@ bool payload_chain_read(
     for (uint8_t type = first; type != PAYLOAD_NONE;) {
         if (list->count >= IKE_PAYLOADS_MAX)
             return syntax(err, "more than %d payloads in one message", IKE_PAYLOADS_MAX);
-        uint8_t next;
+        uint8_t next = PAYLOAD_NONE;
         if (!read_one(&r, type, &list->payload[list->count], &next, err))
             return false;
         list->count++;
