@@ -22,11 +22,23 @@ packages() {
     fi
     local log
     log=$(mktemp)
-    "${sudo[@]}" apt-get -q update >"$log" 2>&1 &&
-        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}" >>"$log" 2>&1 ||
+    install_packages >"$log" 2>&1 ||
         { tail -n 20 "$log" >&2; rm -f "$log"; die "apt-get could not install ${missing[*]}"; }
     rm -f "$log"
 }
+
+# The programs are wanted, not the services that Debian starts with some of them (tinyproxy, nginx): policy-rc.d says no.
+# In a subshell, for its trap. Uses `sudo` and `missing` of packages.
+install_packages() (
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap '"${sudo[@]}" rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee $policy
+        "${sudo[@]}" chmod 755 $policy
+    fi
+    "${sudo[@]}" apt-get -q update &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}"
+)
 
 # become_root COMMAND...: the same command by sudo if we are not root.
 become_root() {
