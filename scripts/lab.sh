@@ -136,17 +136,17 @@ lab_cli() { # SIDE ARGUMENT...
 }
 
 # lab_config: the ordinary two-host configuration, written for both sides. Lines for `config setup` and `conn` may come
-# in $setup_west, $setup_east, $conn_both, $conn_west, $conn_east.
+# in $setup_west, $setup_east, $conn_both, $conn_west, $conn_east; what east says of west's address in $left_east.
 lab_config() {
     local side
     for side in west east; do
-        local setup=setup_$side conn=conn_$side
+        local setup=setup_$side conn=conn_$side left=left_$side
         cat >"$lab_dir/$side.conf" <<CONF
 config setup
     listen-tcp=yes
 ${!setup:-}
 conn tunnel
-    left=192.0.2.10
+    left=${!left:-192.0.2.10}
     leftid=@west
     leftsubnets={10.1.0.0/24,fd00:1::/64}
     right=198.51.100.10

@@ -14,6 +14,8 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 SANITIZED, RELEASE = "build-test", "build"
 SIM_SEEDS = 10000
 NET_JOBS = 2
+DEMOS = [("tcp", "--transport=tcp", "transport=tcp"), ("udp", "--transport=udp", "transport=udp"),
+         ("tls", "--scenario=tls", "scenario=tls transport=tls"), ("proxy", "--scenario=proxy", "scenario=proxy transport=tls")]
 SANITIZER = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
 
@@ -149,7 +151,7 @@ def main():
         print("sim: seeds\nsim: seeds under sanitizers\nmutants: planted faults")
         for name, command in lab_tests("net") + lab_tests("interop"):
             print(subprocess.run([*command, "--list"], cwd=TOP, capture_output=True, text=True).stdout, end="")
-        print("demo: tcp\ndemo: udp")
+        print("\n".join(f"demo: {name}" for name, _, _ in DEMOS))
         return 0
 
     if not build(count, RELEASE) or not build(count, SANITIZED, "-Db_sanitize=address,undefined", "-Doptimization=1"):
@@ -166,14 +168,14 @@ def main():
     in_parallel([lambda n=f"{folder}: {name}", c=command: group(count, n, c, seconds)
                  for folder, seconds in (("interop", 1500), ("net", 600)) for name, command in lab_tests(folder)
                  if wanted(f"{folder}: {name}")], NET_JOBS)
-    for transport in ("tcp", "udp"):
-        if not wanted(f"demo: {transport}"):
+    for name, option, line in DEMOS:
+        if not wanted(f"demo: {name}"):
             continue
         if os.geteuid() != 0:
-            count.add(f"demo: {transport}", "skip", "needs root")
+            count.add(f"demo: {name}", "skip", "needs root")
             continue
-        step(count, f"demo: {transport}", ["sh", "-c", f"scripts/demo --transport={transport} | tee /dev/stderr | tail -n 1 |"
-                                           f" grep -q '^demo: PASS transport={transport} '"], 180)
+        step(count, f"demo: {name}", ["sh", "-c", f"scripts/demo {option} | tee /dev/stderr | tail -n 1 |"
+                                      f" grep -q '^demo: PASS {line} '"], 180)
     return finish(count, begin)
 
 
