@@ -80,7 +80,7 @@ static enum answered rekey_answer(struct ike_sa *sa, struct turn *turn, const st
     if (ok) {
         child_write_response(&deal, ke, m);
         note_rival(sa, old, &deal);
-        old->state = CHILD_REPLACED;
+        child_replaced(old);
         if (old->expire_at > turn->now + REKEYED_LINGER) /* the peer deletes it; if not, we do */
             old->expire_at = turn->now + REKEYED_LINGER;
     }
@@ -129,7 +129,7 @@ static void won(struct ike_sa *sa, struct turn *turn, struct child *old) {
     }
     if (old == NULL)
         return;
-    old->state = CHILD_REPLACED;
+    child_replaced(old);
     queue_add(sa, &task, false);
 }
 

@@ -46,6 +46,11 @@ size_t children_count(const struct ike_sa *sa) {
     return count;
 }
 
+void child_replaced(struct child *old) {
+    old->state = CHILD_REPLACED;
+    old->again = false; /* its lifetime may have ended while the rekey was on its way */
+}
+
 void child_down(struct child *child, bool by_peer, bool again) {
     if (child->down)
         return;

@@ -190,6 +190,7 @@ struct child *child_by_spi_in(const struct ike_sa *, uint32_t spi_in); /* NULL: 
 struct child *child_by_spi_out(const struct ike_sa *, uint32_t spi_out);
 uint32_t child_new_spi(struct ike_sa *);
 size_t children_count(const struct ike_sa *);
+void child_replaced(struct child *); /* a successor is there */
 void child_down(struct child *, bool by_peer, bool again); /* reported by the next sa_settle */
 void children_report(struct ike_sa *, struct turn *);
 void children_timers(struct ike_sa *, struct turn *);

@@ -41,9 +41,9 @@ void faults_plan(struct world *world) {
             plan(world, FAULT_REBIND, some_time(world));
     for (uint32_t i = world_random(world, 3); i > 0; i--) {
         /* With losses besides, all seven sends of an exchange can be lost, and giving up would be right. */
-        if (world->loss_permille == 0)
+        if (world->loss_permille == 0 && world->options.lifetime == 0)
             plan(world, FAULT_UDP_DEAD, some_time(world));
-        /* Nor is a lifetime that ends meanwhile anybody's fault. */
+        /* Nor is a short lifetime that ends meanwhile anybody's fault. */
         if (world->options.lifetime == 0)
             plan(world, FAULT_TCP_DEAD, some_time(world));
     }

@@ -158,6 +158,34 @@ static void rekeyed_child_sas_that_nobody_deletes_are_bounded(void **state) {
     pair_free(p);
 }
 
+/* A connection that was gone for long: the rekey comes to its end when the old Child SA is past its own. */
+static void a_child_sa_that_expires_while_its_rekey_is_outstanding_is_not_asked_for_again(void **state) {
+    (void)state;
+    struct pair *p = pair_new();
+    struct side *a = &p->side[A];
+    a->config.child[0].lifetime_ms = 40 * SECOND;
+    a->config.rekey_margin_ms = 10 * SECOND;
+    a->config.rekey_fuzz_percent = 0;
+    a->config.dpd_delay_ms = p->side[B].config.dpd_delay_ms = 0;
+    p->side[B].config.child[0].lifetime_ms = 0;
+    p->reliable = true;
+    pair_up(p);
+    uint32_t old = side_newest(a)->child.spi_in;
+    for (int i = 0; i < 45; i++) {
+        p->now += SECOND;
+        CALL(p, A, a->sa, ike_sa_wake(sa, p->now, out));
+    }
+    assert_int_equal(p->waiting, 1);
+    pair_drop(p);
+    CALL(p, A, a->sa, ike_sa_carried(sa, p->now, &a->address, &p->side[B].address, true, true, out));
+    pair_run(p);
+    assert_false(side_child(a, old)->up);
+    assert_false(a->again);
+    assert_int_equal(side_live_children(a), 1);
+    assert_agree(p);
+    pair_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(K3_a_cookie_is_never_longer_than_what_asked_for_it),
@@ -166,6 +194,7 @@ int main(void) {
         cmocka_unit_test(an_ike_sa_that_waits_for_its_end_does_not_wake_for_its_child_sas),
         cmocka_unit_test(a_full_ike_sa_can_still_rekey_its_child_sas),
         cmocka_unit_test(rekeyed_child_sas_that_nobody_deletes_are_bounded),
+        cmocka_unit_test(a_child_sa_that_expires_while_its_rekey_is_outstanding_is_not_asked_for_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
