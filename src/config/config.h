@@ -75,6 +75,7 @@ struct config_connection {
     struct proposal_list ike, esp; /* PROTOCOL_IKE and PROTOCOL_ESP, in the file's order, or the defaults */
     bool pfs, transport, mobike, esn_yes, esn_no; /* esn=yes|no|either: proposals carry them already */
     bool fragmentation;
+    bool nat_keepalive; /* over UDP, while a NAT is in front of us */
     enum config_encapsulation encapsulation;
     uint64_t ike_lifetime_s, sa_lifetime_s, rekey_margin_s;
     uint32_t rekey_fuzz_percent;

@@ -15,6 +15,7 @@ static void set_defaults(struct config_connection *c, const char *name) {
         .esn_yes = true,
         .esn_no = true,
         .fragmentation = true,
+        .nat_keepalive = true,
         .encapsulation = ENCAPSULATION_AUTO,
         .ike_lifetime_s = 8 * 3600,
         .sa_lifetime_s = 8 * 3600,

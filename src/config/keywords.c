@@ -83,6 +83,7 @@ const struct keyword keywords_done[] = {
     {"keyingtries", CONN(keying_tries), .read = read_tries},
     {"mobike", CONN(mobike), .read = read_bool},
     {"mtu", CONN(mtu), .read = read_u32, RANGE(576, 65000)},
+    {"nat-keepalive", CONN(nat_keepalive), .read = read_bool},
     {"pfs", CONN(pfs), .read = read_bool},
     {"phase2", WHOLE_CONN, .read = read_check, .choice = phase2s},
     {"proxy", CONN(proxy), .read = read_proxy},

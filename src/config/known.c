@@ -120,7 +120,6 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "ms-dh-downgrade", .harmless = " no "),
     LATER(SCOPE_CONN, "narrowing"),
     LATER(SCOPE_CONN, "nat-ikev1-method"),
-    LATER(SCOPE_CONN, "nat-keepalive", .harmless = " yes "),
     LATER(SCOPE_CONN, "negotiationshunt"),
     LATER(SCOPE_CONN, "nflog"),
     LATER(SCOPE_CONN, "nic-offload", .harmless = " no auto "),

@@ -20,7 +20,7 @@ void command_discard(const struct worker_command *command) {
 static void send_ike(struct worker *worker, const struct worker_command *command) {
     struct span message = span_of(command->octets, command->length);
     if (command->carrier.transport == TRANSPORT_UDP) {
-        udp_send_ike(worker, &command->carrier, message);
+        udp_send_ike(worker, &command->carrier, message, command->bare);
         return;
     }
     struct link *link = link_find(worker, command->carrier.stream);

@@ -39,7 +39,7 @@ enum worker_command_kind {
     WORKER_STREAM_ADD, /* stream number, fd and tls (the worker's from now on), originator, octets (malloc'd, freed by the
                         * worker) */
     WORKER_STREAM_CLOSE,
-    WORKER_SEND_IKE, /* carrier, octets (malloc'd, freed by the worker): over UDP port 500 without marker */
+    WORKER_SEND_IKE, /* carrier, octets (malloc'd, freed by the worker), bare: over UDP port 500 without marker */
     WORKER_UDP_ADD, /* fd, port */
     WORKER_UDP_CLEAR, /* all of them */
     WORKER_TUN, /* fd, mtu, offload: replaces the TUN queue */
@@ -54,6 +54,7 @@ struct worker_command {
     struct tls *tls; /* NULL: plain TCP */
     uint16_t port;
     bool originator;
+    bool bare; /* no IKE message but a whole datagram for UDP: a NAT keepalive */
     uint8_t *octets;
     size_t length;
     uint32_t mtu;

@@ -155,7 +155,7 @@ void inbound_readable(int fd, short what, void *link);
 void udp_add(struct worker *, int fd, uint16_t port);
 void udp_clear(struct worker *);
 void udp_retry(struct worker *);
-void udp_send_ike(struct worker *, const struct carrier *, struct span message);
+void udp_send_ike(struct worker *, const struct carrier *, struct span message, bool bare);
 size_t udp_send_packets(struct worker *, const struct udp_datagram *, size_t count); /* all over one carrier */
 
 /* ---- tun.c ---- */

@@ -133,9 +133,9 @@ size_t udp_send_packets(struct worker *worker, const struct udp_datagram *datagr
     return sent < 0 ? 0 : (size_t)sent;
 }
 
-void udp_send_ike(struct worker *worker, const struct carrier *carrier, struct span message) {
+void udp_send_ike(struct worker *worker, const struct carrier *carrier, struct span message, bool bare) {
     uint8_t octets[IKE_DATAGRAM_MAX];
-    size_t marker = has_marker(carrier->local.port) ? NON_ESP_MARKER_LENGTH : 0;
+    size_t marker = has_marker(carrier->local.port) && !bare ? NON_ESP_MARKER_LENGTH : 0;
     if (message.length + marker > sizeof octets)
         return;
     memset(octets, 0, marker);

@@ -16,6 +16,8 @@ void exchange_follow(struct peers *peers, struct sa *sa, struct ike_output *out,
         action_send(peers, peer, datagram->reply && from ? from : &peer->carrier,
             span_of(out->octets + datagram->at, datagram->length));
     }
+    if (out->datagrams > 0 && (!from || carrier_equal(from, &peer->carrier)))
+        pulse_sent(peers, peer);
     if (peer->initiator && peer->phase == PHASE_INIT && out->datagrams > 0)
         path_sent(&peer->path, peers->now);
     for (size_t i = 0; i < out->events; i++)

@@ -3,7 +3,7 @@
  *
  * output.c: actions      table.c, timer.c: finding and waking      configure.c, conn.c: connections
  * life.c: peers and their SAs      exchange.c: what an IKE SA says      initiate.c, respond.c, choose.c: how one begins
- * stream.c, move.c, reconnect.c: what carries it      children.c, host.c: what it is for
+ * stream.c, move.c, reconnect.c: what carries it      pulse.c: whether it still does      children.c, host.c: what it is for
  * loss.c, unique.c, commands.c: how one ends      words.c, status.c: what people see */
 #ifndef IKETCP_PEER_INTERNAL_H
 #define IKETCP_PEER_INTERNAL_H
@@ -47,6 +47,13 @@ struct conn {
     uint64_t demand_after; /* but not before */
 };
 
+/* What pulse.c knows of what went out and came in. */
+struct pulse {
+    uint64_t at; /* when it looks again; NEVER */
+    uint64_t looked_at; /* at the ESP counters */
+    uint64_t sent_at; /* something of ours passed the NAT then, or later */
+};
+
 enum phase {
     PHASE_RESOLVING,
     PHASE_CONNECTING, /* the first stream */
@@ -72,6 +79,7 @@ struct child {
     struct child *next;
     struct ike_child ike; /* keys are wiped */
     struct esp_counters *counters; /* of the SA that the worker has */
+    uint64_t packets_seen; /* that went out, when pulse.c looked last */
     uint64_t since;
     size_t overhead;
 };
@@ -115,6 +123,7 @@ struct peer {
     uint64_t identity_key; /* in peers.by_identity; 0: not there */
     uint64_t due_at; /* of the phase: resolving, waiting, half-open, closing; NEVER */
     uint64_t up_since, heard_at, lost_at;
+    struct pulse pulse;
     uint32_t tries; /* attempts that failed in a row */
     uint32_t attempt; /* of PEER_CONNECT, 0: none */
     uint32_t auths_stale; /* answers to PEER_AUTH that are not for the present SA */
@@ -169,7 +178,8 @@ uint8_t *kept_octets(struct peers *, struct span); /* where they are until the n
 struct ike_output *output_take(struct peers *); /* NULL: no memory, or too deep */
 void output_give(struct peers *, struct ike_output *);
 void action_say(struct peers *, const struct peer *, enum peer_step, const char *format, ...) PRINTF_LIKE(4, 5);
-void action_send(struct peers *, const struct peer *, const struct carrier *, struct span message);
+/* NULL: nothing carries it, or no memory. */
+struct peer_action *action_send(struct peers *, const struct peer *, const struct carrier *, struct span message);
 struct traffic_command *action_traffic(struct peers *, const struct peer *, enum traffic_verb);
 
 /* conn.c */
@@ -245,6 +255,12 @@ void reconnect_connected(struct peers *, struct peer *, const struct carrier *);
 void reconnect_heard(struct peers *, struct peer *);
 void connect_cancel(struct peers *, struct peer *);
 void connect_ask(struct peers *, struct peer *, const struct path_step *);
+
+/* pulse.c */
+void pulse_begin(struct peers *, struct peer *); /* it is up */
+void pulse_sent(struct peers *, struct peer *); /* an IKE message left over what carries it */
+void pulse_wake(struct peers *, struct peer *);
+uint64_t pulse_deadline(const struct peer *);
 
 /* children.c, host.c */
 void install_child(struct peers *, struct peer *, struct ike_child *);

@@ -26,7 +26,7 @@ struct peer *peer_new(struct peers *peers, struct conn *conn, bool initiator) {
     peer->conn = conn;
     conn->peers++;
     peer->initiator = initiator;
-    peer->due_at = NEVER;
+    peer->due_at = peer->pulse.at = NEVER;
     peer->timer = (struct timer){.at = NEVER, .owner = peer};
     peer->next = peers->peer_list;
     if (peer->next)
@@ -107,6 +107,7 @@ void peer_settle(struct peers *peers, struct peer *peer) {
     for (const struct sa *sa = peer->sas; sa; sa = sa->next)
         if (!sa->closed)
             at = sooner(at, ike_sa_deadline(sa->ike));
+    at = sooner(at, pulse_deadline(peer));
     if (at <= peers->now)
         at = peers->now + 1;
     (void)timer_set(&peers->timers, &peer->timer, at);

@@ -38,6 +38,7 @@ void established(struct peers *peers, struct peer *peer) {
     peer->due_at = NEVER;
     peer->up_since = peer->heard_at = peers->now;
     peer->tries = 0;
+    pulse_begin(peers, peer);
     if (peer->initiator)
         path_established(&peer->path, peers->now);
     struct stream *stream = peer->carrier.stream ? stream_find(peers, &peer->carrier) : NULL;
@@ -311,4 +312,6 @@ void peer_wake(struct peers *peers, struct peer *peer) {
     }
     if (peer->phase != PHASE_OVER)
         exchange_wake(peers, peer);
+    if (peer->phase == PHASE_UP)
+        pulse_wake(peers, peer);
 }

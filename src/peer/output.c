@@ -132,15 +132,17 @@ void action_say(struct peers *peers, const struct peer *peer, enum peer_step ste
     va_end(arguments);
 }
 
-void action_send(struct peers *peers, const struct peer *peer, const struct carrier *carrier, struct span message) {
+struct peer_action *action_send(
+    struct peers *peers, const struct peer *peer, const struct carrier *carrier, struct span message) {
     if (carrier->transport == TRANSPORT_NONE || message.length == 0)
-        return; /* nothing carries it now; it goes out again on the next connection (K1, L14) */
+        return NULL; /* nothing carries it now; it goes out again on the next connection (K1, L14) */
     struct span kept = keep_octets(peers, message.at, message.length);
     if (kept.length == 0)
-        return;
+        return NULL;
     struct peer_action *action = action_add(peers, PEER_SEND, peer);
     action->carrier = *carrier;
     action->octets = kept;
+    return action;
 }
 
 struct traffic_command *action_traffic(struct peers *peers, const struct peer *peer, enum traffic_verb verb) {

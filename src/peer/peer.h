@@ -43,6 +43,7 @@ struct peer_config {
     enum peer_start start;
     enum peer_after_loss after_loss;
     uint32_t keying_tries; /* 0: for ever */
+    uint64_t nat_keepalive_ms; /* of silence over UDP behind a NAT (RFC 3948, section 2.3); 0: none are sent */
     bool accept_tcp; /* enable-tcp=no takes no SA over TCP either */
     bool accept_udp; /* enable-tcp=yes, tcponly: TCP alone */
 };
@@ -65,7 +66,7 @@ typedef uint32_t peer_id; /* one live peer or a connection that is down; 0: none
 
 enum peer_action_kind {
     PEER_RESOLVE, /* (peer, host): look it up, answer peers_resolved */
-    PEER_SEND, /* (carrier, octets): an IKE message; on UDP 4500 and streams its carrier adds the marker */
+    PEER_SEND, /* (carrier, octets, bare): an IKE message; on UDP 4500 and streams its carrier adds the marker */
     PEER_CONNECT, /* (peer, attempt, carrier): open a stream, answer peers_connected or peers_connect_failed */
     PEER_CANCEL, /* (attempt): no longer wanted; no answer */
     PEER_CLOSE, /* (carrier.stream): close it, after what was queued for it; no answer */
@@ -144,6 +145,7 @@ struct peer_action {
     uint32_t attempt;
     struct carrier carrier;
     struct span octets; /* in the output's buffer */
+    bool bare; /* SEND: the datagram as a whole, a NAT keepalive: no marker (UDP only) */
     const char *host;
     struct peer_auth_wanted auth;
     struct traffic_command traffic;

@@ -58,6 +58,7 @@ bool inner_hold(struct world *world, struct node *from, struct node *to, struct 
     bool sealed = seal(world, from, to, held);
     if (number < world->inners)
         world->inner[number].excused = true;
+    from->nat_until = world->now + NAT_MEMORY; /* it left, and was kept back behind the NAT */
     return sealed;
 }
 

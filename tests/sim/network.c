@@ -39,6 +39,7 @@ void network_udp(struct world *world, struct node *from, const struct carrier *c
     struct address stranger = network_stranger();
     if (address_same_host(&carrier->remote, &stranger))
         watch_stranger(world, from, payload);
+    from->nat_until = world->now + NAT_MEMORY;
     if (world->udp_blocked || world->udp_dead)
         return;
     int copies = world_chance(world, world->duplicate_permille) ? 2 : 1;
@@ -66,7 +67,7 @@ static struct node *behind(struct world *world, const struct address *to, struct
             if (address_equal(&seen, to)) {
                 *local = node->outer;
                 local->port = port;
-                return node;
+                return world->now <= node->nat_until ? node : NULL;
             }
         }
     }

@@ -41,9 +41,12 @@ static void reports_later(struct node *node, const struct traffic_reports *repor
     }
 }
 
-static void send_ike(struct node *node, const struct carrier *carrier, struct span message) {
-    watch_ike(node->world, node, carrier, message);
-    bool marker = carrier->transport != TRANSPORT_UDP || carrier->local.port == 4500;
+static void send_ike(struct node *node, const struct carrier *carrier, struct span message, bool bare) {
+    if (!bare)
+        watch_ike(node->world, node, carrier, message);
+    else if (carrier->transport != TRANSPORT_UDP)
+        world_fail(node->world, "%s sends a NAT keepalive on a stream (S6)", node->name);
+    bool marker = !bare && (carrier->transport != TRANSPORT_UDP || carrier->local.port == 4500);
     size_t extra = marker ? NON_ESP_MARKER_LENGTH : 0;
     uint8_t *payload = calloc(1, extra + message.length);
     if (!payload)
@@ -99,7 +102,7 @@ static void act(struct node *node, const struct peer_action *action) {
         later(node, action, world_random(world, 30), EVENT_RESOLVED);
         break;
     case PEER_SEND:
-        send_ike(node, &action->carrier, action->octets);
+        send_ike(node, &action->carrier, action->octets, action->bare);
         break;
     case PEER_CONNECT:
         watch_connect(world, node);

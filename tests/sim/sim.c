@@ -71,6 +71,7 @@ static void configure_common(struct world *world, struct peer_config *config) {
     ike->retransmit_interval_ms = 500;
     ike->retransmit_timeout_ms = 60 * SECOND;
     ike->force_encapsulation = true;
+    config->nat_keepalive_ms = 20 * SECOND;
     ike->fragmentation = true;
     ike->initial_contact = true;
     path_config_defaults(&config->path);

@@ -18,6 +18,7 @@
 #define SEEN_MAX 4 /* messages of a kind that the attacker remembers */
 #define SEEN_OCTETS ((size_t)2048)
 #define CONNECTS_MAX 12 /* in 20 s: more is a storm (L1) */
+#define NAT_MEMORY (30 * SECOND) /* how long a NAT keeps a UDP flow in which nothing was sent */
 #define WARM_UP (120 * SECOND) /* until then all is allowed: falling back, beginning again */
 
 struct world;
@@ -94,6 +95,7 @@ struct node {
     enum transport first_transport;
     uint64_t connects[CONNECTS_MAX]; /* when the last ones were asked for, a ring */
     size_t connect_count;
+    uint64_t nat_until; /* behind a NAT: when it forgets where UDP for us goes */
     bool esp_over_stream; /* a client's ESP was seen on a stream (C5) */
 };
 

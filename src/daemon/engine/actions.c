@@ -22,7 +22,8 @@ static struct asked *asked_new(struct engine *engine, peer_id peer) {
 }
 
 static void send_ike(struct engine *engine, const struct peer_action *action) {
-    struct worker_command command = {.kind = WORKER_SEND_IKE, .carrier = action->carrier, .fd = -1};
+    struct worker_command command = {
+        .kind = WORKER_SEND_IKE, .carrier = action->carrier, .fd = -1, .bare = action->bare};
     command.octets = malloc(action->octets.length);
     if (command.octets == NULL)
         return; /* as if it was lost on the way */

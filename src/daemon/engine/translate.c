@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NAT_KEEPALIVE_MS (20 * SECOND) /* RFC 3948, section 4: the default */
+
 static bool is_local(void *context, const struct address *address) {
     return facts_is_ours(context, address);
 }
@@ -187,6 +189,7 @@ bool translate_connection(const struct config *config, struct config_connection 
                       : c->dpd_action == DPD_CLEAR ? PEER_AFTER_CLEAR
                                                    : PEER_AFTER_HOLD;
     out->keying_tries = c->keying_tries;
+    out->nat_keepalive_ms = c->nat_keepalive ? NAT_KEEPALIVE_MS : 0;
     out->accept_tcp = c->enable_tcp != CHOICE_NO;
     out->accept_udp = true; /* enable-tcp=yes speaks of what we begin; listen-udp and listen-tcp of the rest */
     out->revision = revision_of(c, out);

@@ -100,6 +100,7 @@ void net_config(struct peer_config *config, int end) {
     if (end != EAST)
         snprintf(config->remote_host, sizeof config->remote_host, "192.0.2.2");
     config->accept_tcp = config->accept_udp = true;
+    config->nat_keepalive_ms = 20 * SECOND;
     config->after_loss = end == EAST ? PEER_AFTER_CLEAR : PEER_AFTER_RESTART;
 }
 
@@ -240,8 +241,20 @@ static int end_at(const struct net *net, const struct address *address) {
     return -1;
 }
 
+/* The NAT in front of west forgets a binding after 30 s in which west sent nothing. */
+static bool nat_takes(struct net *net, int from, int to) {
+    if (from == WEST) {
+        uint64_t silence = net->nat_until ? net->now + 30 * SECOND - net->nat_until : 0;
+        net->nat_silence = silence > net->nat_silence ? silence : net->nat_silence;
+        net->nat_until = net->now + 30 * SECOND;
+    }
+    return to != WEST || net->now < net->nat_until;
+}
+
 static void send_udp(struct net *net, int end, const struct carrier *carrier, const uint8_t *octets, size_t length) {
     int to = end_at(net, &carrier->remote);
+    if (net->nat_port && !nat_takes(net, end, to))
+        return;
     if (net->udp_blocked || to < 0)
         return;
     if (net->drop_next_udp > 0) {
@@ -285,7 +298,20 @@ static void send_payload(
         send_stream(net, end, carrier->stream, octets, length);
 }
 
+static void send_keepalive(struct net *net, int end, const struct peer_action *action) {
+    assert_int_equal(action->carrier.transport, TRANSPORT_UDP); /* S6 */
+    assert_int_equal(action->octets.length, 1);
+    assert_int_equal(action->octets.at[0], 0xff);
+    net->keepalives[end]++;
+    net->kept_at = net->now;
+    send_payload(net, end, &action->carrier, action->octets.at, 1);
+}
+
 static void send_ike(struct net *net, int end, const struct peer_action *action) {
+    if (action->bare) {
+        send_keepalive(net, end, action);
+        return;
+    }
     bool marker = action->carrier.transport != TRANSPORT_UDP || action->carrier.local.port == 4500;
     uint8_t octets[4096] = {0};
     size_t extra = marker ? NON_ESP_MARKER_LENGTH : 0;

@@ -70,6 +70,9 @@ struct net {
     int drop_next_udp; /* so many datagrams from now on */
     uint64_t udp_delay; /* more than NET_DELAY */
     uint16_t nat_port; /* west's 4500 is seen as this port, its 500 as the one after it; 0: no NAT */
+    uint64_t nat_until; /* when its binding ends: 30 s after west sent anything over UDP */
+    uint64_t nat_silence; /* the longest so far, of west over UDP */
+    uint64_t keepalives[ENDS], kept_at; /* NAT keepalives that were sent, and when the last one was */
     struct net_line line[NET_LINES];
     size_t lines;
     struct net_frame frame[NET_FRAMES]; /* the last ones, in a ring */
