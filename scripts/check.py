@@ -104,7 +104,7 @@ def function_lengths():
                 if number - start > FUNCTION_LINES:
                     yield f"{path}:{start}: a function of {number - start} lines; at most {FUNCTION_LINES}"
                 start = None
-            elif re.match(r"^[a-z].*\($|^[a-z].*,$", line) and start is None:
+            elif re.match(r"^[a-z][^={]*\([^={]*,$|^[a-z][^={]*\($", line) and start is None:
                 start = number
 
 

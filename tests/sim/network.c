@@ -314,7 +314,7 @@ void network_rebind(struct world *world) {
     for (struct link *link = world->links; link; link = link->next)
         if (link->end[0].node && !link->end[0].gone &&
             !address_same_host(&link->end[0].node->seen_as, &link->end[0].node->outer))
-            cut_link(world, link, CUT_ONE_SIDE_LATE);
+            cut_link(world, link, world->options.lifetime ? CUT_RESET : CUT_ONE_SIDE_LATE);
 }
 
 /* --- the attacker --- */

@@ -115,7 +115,6 @@ static void each_option_sets_its_field(void **state) {
     CHECK("encapsulation=auto", c.encapsulation == ENCAPSULATION_AUTO);
     CHECK("mtu=1400", c.mtu == 1400);
     CHECK("pfs=no", !c.pfs);
-    CHECK("type=transport", c.transport);
     CHECK("type=tunnel", !c.transport);
     CHECK("ikev2=insist", true);
     CHECK("keyexchange=ikev2", true);
@@ -237,10 +236,10 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
             .revision;
     assert_true(one == same);
     static const char *const others[] = {"leftsubnet=10.1.0.0/17", "leftid=@x", "rightid=@x", "mtu=1400", "pfs=no",
-        "type=transport", "mobike=yes", "esn=no", "fragmentation=no", "encapsulation=yes", "ikelifetime=7h",
-        "salifetime=7h", "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99",
-        "dpdaction=clear", "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no",
-        "tcp-remoteport=443", "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1"};
+        "mobike=yes", "esn=no", "fragmentation=no", "encapsulation=yes", "ikelifetime=7h", "salifetime=7h",
+        "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99", "dpdaction=clear",
+        "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no", "tcp-remoteport=443",
+        "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char more[64];
@@ -385,7 +384,8 @@ static void what_does_not_fit_together_is_said(void **state) {
             "f:7:14: conn c has IPv4 at one end of the tunnel and IPv6 at the other: nothing could pass\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n leftsubnet=10.1.0.0/16\n "
          "type=transport\n",
-            "f:7:7: conn c: type=transport protects the two hosts themselves; drop the subnets or write type=tunnel\n"},
+            "f:7:7: 'transport' is not possible: transport mode is not done yet; write type=tunnel, which protects the "
+            "same two hosts\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n tcponly=yes\n enable-tcp=no\n",
             "f:6:10: tcponly=yes and enable-tcp=no contradict each other; drop one of them\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n"
