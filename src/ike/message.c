@@ -255,6 +255,11 @@ static void receive_bare(struct ike_sa *sa, struct turn *turn, struct inbound *i
 
 /* --- all others --- */
 
+/* The Responder may ask as soon as it has answered, and overtake itself over UDP: it will ask again. */
+static bool too_early(const struct ike_sa *sa) {
+    return sa_is_initiator(sa) && sa->state == IKE_STATE_AUTH;
+}
+
 static void receive_protected(struct ike_sa *sa, struct turn *turn, struct inbound *in) {
     const struct ike_header *h = &in->header;
     struct ike_output *out = turn->out;
@@ -264,7 +269,7 @@ static void receive_protected(struct ike_sa *sa, struct turn *turn, struct inbou
     bool response = (h->flags & IKE_FLAG_RESPONSE) != 0;
     bool expected = response ? sa->request.active && !sa->request.answered && h->message_id == sa->request.message_id &&
                                    h->exchange == sa->request.task.exchange->type
-                             : h->message_id == sa->expected_id && sa->held == NULL;
+                             : h->message_id == sa->expected_id && sa->held == NULL && !too_early(sa);
     if (opened == OPENED && expected) {
         if (in->fragments == 0 || assembly_add(&sa->assembly, in)) {
             out->fresh = true; /* of fragments the last one: those before may come twice */

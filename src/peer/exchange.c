@@ -59,6 +59,8 @@ void exchange_receive(
     bool had_keys = ike_sa_state(sa->ike) != IKE_STATE_INIT;
     ike_sa_receive(sa->ike, peers->now, message, &from->local, &from->remote, out);
     bool corrupt = out->corrupt && !out->authentic, authentic = out->authentic;
+    if (out->fresh)
+        doubt_heard(peers, peer, peers->now);
     judge_carrier(peers, sa, from, stream, out);
     exchange_follow(peers, sa, out, from);
     output_give(peers, out);
@@ -84,6 +86,7 @@ static void take_heard(struct peers *peers, struct peer *peer) {
     if (newest <= peer->heard_at || !sa)
         return;
     peer->heard_at = newest;
+    doubt_heard(peers, peer, newest);
     ike_sa_heard(sa->ike, newest);
 }
 

@@ -106,10 +106,28 @@ static size_t batch_length(const struct traffic_frame *frame, size_t frames, uin
     return count;
 }
 
+/* Over UDP its sender may be told: after a restart of ours it can't know (RFC 7296, section 1.5). */
+static void report_unknown(struct inbound *in, const struct traffic_frame *frame, uint32_t spi) {
+    struct traffic *traffic = in->traffic;
+    if (in->now - traffic->unknown_since >= SECOND) {
+        traffic->unknown_since = in->now;
+        traffic->unknown = 0;
+    }
+    if (in->strikes || frame->length < UNKNOWN_LENGTH_MIN || traffic->unknown >= UNKNOWN_PER_SECOND)
+        return;
+    struct traffic_report *report = report_add(in->reports, TRAFFIC_UNKNOWN_SPI);
+    if (!report)
+        return;
+    traffic->unknown++;
+    report->carrier = *in->carrier;
+    report->spi_in = spi;
+}
+
 static size_t take_esp(struct inbound *in, struct traffic_frame *frame, size_t frames) {
     uint32_t spi = spi_of(span_of(frame->payload, frame->length));
     struct installed *installed = table_get(&in->traffic->by_spi, spi);
     if (!installed) {
+        report_unknown(in, frame, spi);
         strike(in, "ESP packets that name unknown SPIs");
         return 1;
     }

@@ -4,7 +4,8 @@
  * output.c: actions      table.c, timer.c: finding and waking      configure.c, conn.c: connections
  * life.c: peers and their SAs      exchange.c: what an IKE SA says      initiate.c, respond.c, choose.c: how one begins
  * stream.c, move.c, reconnect.c: what carries it      pulse.c: whether it still does      children.c, host.c: what it is for
- * loss.c, unique.c, commands.c: how one ends      words.c, status.c: what people see */
+ * notice.c, doubt.c, renew.c: one that may have forgotten us      loss.c, unique.c, commands.c: how one ends
+ *      words.c, status.c: what people see */
 #ifndef IKETCP_PEER_INTERNAL_H
 #define IKETCP_PEER_INTERNAL_H
 
@@ -52,6 +53,22 @@ struct pulse {
     uint64_t at; /* when it looks again; NEVER */
     uint64_t looked_at; /* at the ESP counters */
     uint64_t sent_at; /* something of ours passed the NAT then, or later */
+};
+
+/* What doubt.c knows of a peer that may have forgotten us. */
+struct doubt {
+    uint64_t hinted_at; /* the first notice of this test; NEVER: nothing is tested */
+    uint64_t no_test_before; /* notices are passed over until then */
+    uint32_t hints; /* since hinted_at */
+};
+
+struct allowance { /* so many a second */
+    uint64_t since;
+    uint32_t count;
+};
+#define NOTICE_SLOTS 256
+struct notice_slot {
+    uint64_t key, at;
 };
 
 enum phase {
@@ -124,6 +141,9 @@ struct peer {
     uint64_t due_at; /* of the phase: resolving, waiting, half-open, closing; NEVER */
     uint64_t up_since, heard_at, lost_at;
     struct pulse pulse;
+    struct doubt doubt;
+    peer_id renewal; /* the peer that may take its place, 0: none */
+    peer_id renews; /* whose place it may take, 0: nobody's */
     uint32_t tries; /* attempts that failed in a row */
     uint32_t attempt; /* of PEER_CONNECT, 0: none */
     uint32_t auths_stale; /* answers to PEER_AUTH that are not for the present SA */
@@ -157,6 +177,8 @@ struct peers {
     struct ike_cookie_jar jar;
     uint64_t complaints_since; /* of strangers: at most a few sentences a second */
     uint32_t complaints;
+    struct allowance notices_sent, notices_taken;
+    struct notice_slot notice_slot[NOTICE_SLOTS]; /* to whom one was sent a moment ago */
     struct peer *dirty;
     struct peer *dead_peers;
     struct sa *dead_sas;
@@ -261,6 +283,30 @@ void pulse_begin(struct peers *, struct peer *); /* it is up */
 void pulse_sent(struct peers *, struct peer *); /* an IKE message left over what carries it */
 void pulse_wake(struct peers *, struct peer *);
 uint64_t pulse_deadline(const struct peer *);
+
+/* notice.c */
+void notice_send(struct peers *, const struct carrier *, const struct ike_header *, uint16_t type, struct span data);
+void notice_unknown_ike(struct peers *, const struct carrier *, const struct ike_header *request, size_t length);
+void notice_unknown_esp(struct peers *, const struct carrier *, uint32_t spi);
+/* True: it was a message outside of any IKE SA that says what somebody does not know, and is done with. */
+bool notice_receive(
+    struct peers *, const struct carrier *, const struct stream *, const struct ike_header *, struct span);
+
+/* doubt.c */
+void doubt_begin(struct peer *); /* it is up */
+void doubt_hint(struct peers *, struct peer *);
+void doubt_heard(struct peers *, struct peer *, uint64_t at);
+void doubt_again(struct peers *, struct peer *);
+void doubt_wake(struct peers *, struct peer *);
+uint64_t doubt_deadline(const struct peers *, const struct peer *);
+
+/* renew.c */
+struct peer *renewal_of(const struct peers *, const struct peer *); /* NULL: none */
+void renew(struct peers *, struct peer *, const char *why);
+void renew_not_needed(struct peers *, struct peer *);
+void renew_done(struct peers *, struct peer *renewal); /* it is established */
+bool renew_failed(struct peers *, struct peer *renewal, const struct error *why); /* true: the old one stays */
+bool renew_takes_over(struct peers *, struct peer *old, bool for_good); /* old is lost; false: there is no renewal */
 
 /* children.c, host.c */
 void install_child(struct peers *, struct peer *, struct ike_child *);

@@ -27,6 +27,7 @@ struct peer *peer_new(struct peers *peers, struct conn *conn, bool initiator) {
     conn->peers++;
     peer->initiator = initiator;
     peer->due_at = peer->pulse.at = NEVER;
+    doubt_begin(peer);
     peer->timer = (struct timer){.at = NEVER, .owner = peer};
     peer->next = peers->peer_list;
     if (peer->next)
@@ -107,7 +108,7 @@ void peer_settle(struct peers *peers, struct peer *peer) {
     for (const struct sa *sa = peer->sas; sa; sa = sa->next)
         if (!sa->closed)
             at = sooner(at, ike_sa_deadline(sa->ike));
-    at = sooner(at, pulse_deadline(peer));
+    at = sooner(at, sooner(pulse_deadline(peer), doubt_deadline(peers, peer)));
     if (at <= peers->now)
         at = peers->now + 1;
     (void)timer_set(&peers->timers, &peer->timer, at);

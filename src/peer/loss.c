@@ -39,6 +39,8 @@ void established(struct peers *peers, struct peer *peer) {
     peer->up_since = peer->heard_at = peers->now;
     peer->tries = 0;
     pulse_begin(peers, peer);
+    doubt_begin(peer);
+    renew_done(peers, peer);
     if (peer->initiator)
         path_established(&peer->path, peers->now);
     struct stream *stream = peer->carrier.stream ? stream_find(peers, &peer->carrier) : NULL;
@@ -134,6 +136,8 @@ static void wait_to_retry(struct peers *peers, struct peer *peer) {
 
 void attempt_failed(struct peers *peers, struct peer *peer, const struct error *why) {
     struct error kept = *why;
+    if (renew_failed(peers, peer, &kept))
+        return;
     peer_sas_drop(peers, peer);
     connect_cancel(peers, peer);
     streams_release(peers, peer);
@@ -188,6 +192,10 @@ static void lost(struct peers *peers, struct peer *peer, const struct ike_event 
         peer->conn->on_demand = true;
     if (peer->conn->up > 0 && peer->conn->config.may_initiate)
         peer->quiet = true; /* another IKE SA with the same peer stays */
+    if (renew_takes_over(peers, peer, wants_restart(peer, event))) {
+        peer_down(peers, peer, &event->error, text);
+        return;
+    }
     if (!wants_restart(peer, event) || !may_try_again(peers, peer) || peer->conn->up > 0) {
         peer_down(peers, peer, &event->error, text);
         return;
@@ -314,4 +322,6 @@ void peer_wake(struct peers *peers, struct peer *peer) {
         exchange_wake(peers, peer);
     if (peer->phase == PHASE_UP)
         pulse_wake(peers, peer);
+    if (peer->phase == PHASE_UP)
+        doubt_wake(peers, peer);
 }

@@ -148,6 +148,9 @@ struct peer_output peers_traffic(struct peers *peers, uint64_t now, const struct
         if (stream)
             stream_close(peers, stream, report->error.text);
         break;
+    case TRAFFIC_UNKNOWN_SPI:
+        notice_unknown_esp(peers, &report->carrier, report->spi_in);
+        break;
     case TRAFFIC_RETIRED:
     case TRAFFIC_NO_SA:
         break;

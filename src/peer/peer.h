@@ -201,6 +201,7 @@ enum traffic_report_kind {
     TRAFFIC_SOFT_EXPIRY, /* (anchor, spi_in): sequence numbers run out */
     TRAFFIC_RETIRED, /* (sa): free it (the daemon does; never reaches peers) */
     TRAFFIC_CORRUPT, /* (carrier): close that stream (L10); error says why */
+    TRAFFIC_UNKNOWN_SPI, /* (carrier, spi_in): ESP over UDP that is nobody's; so many a second at most */
     TRAFFIC_NO_SA, /* (packet head): an inner packet that only an on-demand connection might take */
 };
 struct traffic_report {
@@ -251,7 +252,8 @@ void traffic_free(struct traffic *); /* frees the SAs installed too */
 
 struct traffic_reports {
     struct traffic_report report[32];
-    size_t count; /* a full list drops MOVED and SOFT_EXPIRY (they come again), never RETIRED (callers leave room) */
+    size_t
+        count; /* a full list drops MOVED, SOFT_EXPIRY and UNKNOWN_SPI (they come again), never RETIRED (callers leave room) */
 };
 void traffic_apply(struct traffic *, uint64_t now, const struct traffic_command *, struct traffic_reports *);
 

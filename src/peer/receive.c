@@ -23,6 +23,8 @@ static void deliver(struct peers *peers, const struct carrier *carrier, struct s
             stream_strike(peers, stream, "messages that cannot be parsed");
         return;
     }
+    if (notice_receive(peers, carrier, stream, &header, message))
+        return;
     bool first = header.spi_r == 0 && (header.flags & IKE_FLAG_INITIATOR) && !(header.flags & IKE_FLAG_RESPONSE);
     if (first) {
         respond_first(peers, carrier, stream, &header, message);
@@ -30,6 +32,7 @@ static void deliver(struct peers *peers, const struct carrier *carrier, struct s
     }
     struct sa *sa = owner_of(peers, &header);
     if (!sa) {
+        notice_unknown_ike(peers, carrier, &header, message.length);
         if (stream)
             stream_strike(peers, stream, "messages that name unknown SPIs");
         return;

@@ -18,21 +18,12 @@ static uint64_t init_key(const struct peers *peers, struct span message, const s
 /* An IKE_SA_INIT answer with nothing but an error. Over TCP it is believed at once, over UDP it is a hint (K4). */
 static void answer_error(
     struct peers *peers, const struct carrier *carrier, const struct ike_header *request, uint16_t type) {
-    uint8_t octets[64];
-    struct writer writer = writer_over(octets, sizeof octets);
     struct ike_header header = {.spi_i = request->spi_i,
         .spi_r = request->spi_r,
         .version = IKE_VERSION,
         .exchange = IKE_SA_INIT,
         .flags = IKE_FLAG_RESPONSE};
-    struct message_writer message = message_begin(&writer, &header);
-    payload_begin(&message, PAYLOAD_NOTIFY);
-    struct notify notify = {.type = type};
-    notify_write(&writer, &notify);
-    payload_end(&message);
-    message_end(&message);
-    if (writer_ok(&writer))
-        action_send(peers, NULL, carrier, span_of(octets, writer.length));
+    notice_send(peers, carrier, &header, type, (struct span){0});
 }
 
 static void send_all(struct peers *peers, const struct carrier *carrier, const struct ike_output *out) {

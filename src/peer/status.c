@@ -35,7 +35,7 @@ static void fill(const struct peer *peer, struct peer_status *out) {
 }
 
 static bool is_shown(const struct peer *peer) {
-    return !peer->half_open && peer->phase != PHASE_CLOSING;
+    return !peer->half_open && peer->phase != PHASE_CLOSING && !peer->renews;
 }
 
 static bool has_peer(const struct peers *peers, const struct conn *conn) {

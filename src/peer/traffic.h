@@ -6,6 +6,8 @@
 #include "peer/peer.h"
 #include "peer/table.h"
 
+#define UNKNOWN_PER_SECOND 200u /* reports of unknown SPIs */
+#define UNKNOWN_LENGTH_MIN ((size_t)40) /* nobody gets back more than was sent */
 #define REPORT_AGAIN 1024u /* batches or packets between two reports of the same */
 
 struct anchor {
@@ -44,6 +46,8 @@ struct traffic {
     struct table policy; /* key of a prefix -> first policy_entry */
     uint32_t covers[2][129]; /* how many entries there are of each length, IPv4 and IPv6 */
     size_t anchors, sas;
+    uint64_t unknown_since; /* a second, and how many unknown SPIs were reported in it */
+    uint32_t unknown;
 };
 
 void policy_enter(struct traffic *, struct installed *);

@@ -66,7 +66,7 @@ void unique_check(struct peers *peers, struct peer *peer) {
         next = old->same;
         if (old == peer || !peer_sa(old))
             continue;
-        bool collision = old->initiator != peer->initiator && is_young(peers, old);
+        bool collision = old->renewal != peer->id && old->initiator != peer->initiator && is_young(peers, old);
         if (collision && has_lower_spi(old, peer)) {
             peer->losing = peer->quiet = true;
             if (!peer->told_up)

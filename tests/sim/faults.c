@@ -11,7 +11,9 @@ enum fault {
     FAULT_UDP_BACK,
     FAULT_ATTACK,
     FAULT_TCP_DEAD,
-    FAULT_TCP_BACK
+    FAULT_TCP_BACK,
+    FAULT_RESTART,
+    FAULT_AFTER_RESTART
 };
 
 static void plan(struct world *world, enum fault fault, uint64_t at) {
@@ -36,6 +38,8 @@ void faults_plan(struct world *world) {
         plan(world, FAULT_REKEY_ONE, some_time(world));
     for (int i = 0; i < 8; i++)
         plan(world, FAULT_ATTACK, some_time(world));
+    for (uint32_t i = world_random(world, 3); i > 0; i--)
+        plan(world, FAULT_RESTART, some_time(world));
     if (world->nat)
         for (int i = 0; i < 2; i++)
             plan(world, FAULT_REBIND, some_time(world));
@@ -47,6 +51,32 @@ void faults_plan(struct world *world) {
         if (world->options.lifetime == 0)
             plan(world, FAULT_TCP_DEAD, some_time(world));
     }
+}
+
+/* Packets each second, so that who runs over UDP has a reason to notice; then all must be up again. */
+static void after_restart(struct world *world, uint64_t until) {
+    for (size_t i = 1; i < world->nodes; i++) {
+        inner_send(world, &world->node[i], &world->node[0]);
+        inner_send(world, &world->node[0], &world->node[i]);
+    }
+    if (world->now < until)
+        plan(world, FAULT_AFTER_RESTART, world->now + SECOND);
+    else if (world->disturbances == world->restart_disturbances)
+        checks_after_restart(world);
+}
+
+/* One thing at a time: while something else is wrong, 30 s may not be enough. */
+static void restart(struct world *world) {
+    if (disturbed(world, world->now) || world->now + 60 * SECOND > world->end - 120 * SECOND)
+        return;
+    uint32_t which = world_random(world, (uint32_t)world->nodes);
+    world_say(world, "----- %s restarts", world->node[which].name);
+    disturb(world, SECOND, RESTART_MS);
+    world->restart_over = world->now + RESTART_MS;
+    world->restart_disturbances = world->disturbances;
+    world->restarts++;
+    node_restart(&world->node[which]);
+    plan(world, FAULT_AFTER_RESTART, world->now + SECOND);
 }
 
 static void rekey(struct world *world, struct node *node) {
@@ -77,6 +107,8 @@ void faults_event(struct world *world, struct event *event) {
         network_rebind(world);
         break;
     case FAULT_UDP_DEAD:
+        if (disturbed(world, world->now))
+            break; /* two in a row may last longer than an exchange, and giving up would be right */
         world_say(world, "----- no UDP for a while");
         world->udp_dead = true;
         disturb(world, SECOND, 21 * SECOND);
@@ -86,6 +118,8 @@ void faults_event(struct world *world, struct event *event) {
         world->udp_dead = false;
         break;
     case FAULT_TCP_DEAD:
+        if (disturbed(world, world->now))
+            break;
         world_say(world, "----- no TCP for a while");
         world->tcp_blocked = true;
         disturb(world, SECOND, 45 * SECOND); /* and the backoff */
@@ -97,6 +131,12 @@ void faults_event(struct world *world, struct event *event) {
         break;
     case FAULT_ATTACK:
         attacker_strikes(world);
+        break;
+    case FAULT_RESTART:
+        restart(world);
+        break;
+    case FAULT_AFTER_RESTART:
+        after_restart(world, world->restart_over);
         break;
     }
 }

@@ -309,6 +309,17 @@ void network_cut(struct world *world, enum cut kind) {
             cut_link(world, link, kind);
 }
 
+void network_reset(struct world *world, struct node *node) {
+    for (struct link *link = world->links; link; link = link->next)
+        for (int side = 0; side < 2; side++) {
+            if (link->end[side].node != node || link->end[side].gone)
+                continue;
+            end_gone(&link->end[side]);
+            if (!link->cut)
+                towards(world, link, !side, EVENT_STREAM_END, NULL, 0);
+        }
+}
+
 void network_rebind(struct world *world) {
     world->nat_ports++;
     for (struct link *link = world->links; link; link = link->next)

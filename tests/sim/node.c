@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void begin_engine(struct node *node) {
+    struct peers_limits limits;
+    peers_limits_defaults(&limits);
+    node->wake_at = NEVER;
+    node->peers = peers_new(&limits, 0, node->world->random, node->world->now);
+    node->traffic = traffic_new(0);
+    if (!node->peers || !node->traffic)
+        abort();
+}
+
 bool node_begin(
     struct world *world, struct node *node, int number, const struct peer_config *config, struct address outer) {
     static const char *const names[NODES_MAX] = {"east", "west", "north"};
@@ -12,13 +22,9 @@ bool node_begin(
     node->name = names[number];
     node->outer = node->seen_as = outer;
     node->next_stream = 1;
-    node->wake_at = NEVER;
-    struct peers_limits limits;
-    peers_limits_defaults(&limits);
-    node->peers = peers_new(&limits, 0, world->random, world->now);
-    node->traffic = traffic_new(0);
+    begin_engine(node);
     node->config = malloc(sizeof *config);
-    if (!node->peers || !node->traffic || !node->config)
+    if (!node->config)
         return false;
     *node->config = *config;
     return true;
@@ -31,6 +37,27 @@ void node_end(struct node *node) {
     node->peers = NULL;
     node->traffic = NULL;
     node->config = NULL;
+}
+
+static void forget(struct event *event, const struct node *node) {
+    if (event->node != node || event->kind == EVENT_INNER || event->kind == EVENT_INNER_ONCE)
+        return;
+    if (event->kind == EVENT_TRAFFIC_REPORT && event->report.kind == TRAFFIC_RETIRED)
+        esp_sa_free(event->report.sa);
+    event->kind = EVENT_NOTHING;
+}
+
+void node_restart(struct node *node) {
+    struct world *world = node->world;
+    for (size_t i = 0; i < world->events; i++)
+        forget(&world->heap[i], node);
+    network_reset(world, node);
+    peers_free(node->peers);
+    traffic_free(node->traffic);
+    begin_engine(node);
+    node->first_spi = 0;
+    node->esp_over_stream = node->up = false;
+    node_take(node, peers_configure(node->peers, world->now, node->config, 1));
 }
 
 static void reports_later(struct node *node, const struct traffic_reports *reports) {

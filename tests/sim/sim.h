@@ -18,6 +18,7 @@
 #define SEEN_MAX 4 /* messages of a kind that the attacker remembers */
 #define SEEN_OCTETS ((size_t)2048)
 #define CONNECTS_MAX 12 /* in 20 s: more is a storm (L1) */
+#define RESTART_MS (30 * SECOND) /* within this, all are up again */
 #define NAT_MEMORY (30 * SECOND) /* how long a NAT keeps a UDP flow in which nothing was sent */
 #define WARM_UP (120 * SECOND) /* until then all is allowed: falling back, beginning again */
 
@@ -38,6 +39,7 @@ enum event_kind {
     EVENT_INNER, /* node: sends an inner packet, and again later */
     EVENT_INNER_ONCE, /* node */
     EVENT_FAULT, /* fault */
+    EVENT_NOTHING, /* its node is gone */
 };
 
 struct event {
@@ -158,6 +160,9 @@ struct world {
     size_t inners;
     struct disturbance disturbance[DISTURBANCES_MAX];
     size_t disturbances;
+    uint64_t restart_over; /* when the last restart must be forgotten */
+    size_t restart_disturbances; /* how many there were then: more means that something else went wrong too */
+    uint64_t restarts;
     struct seen seen[NODES_MAX][SEEN_KINDS][SEEN_MAX]; /* rings */
     uint32_t seen_count[NODES_MAX][SEEN_KINDS];
     uint64_t trace; /* a hash of all that happened: equal for equal seeds */
@@ -187,6 +192,7 @@ void network_stream_ends(struct world *, struct event *);
 void network_stream_close(struct world *, struct node *, uint32_t stream);
 enum cut { CUT_RESET, CUT_ONE_SIDE_LATE, CUT_BLACK_HOLE, CUTS };
 void network_cut(struct world *, enum cut); /* all streams that live */
+void network_reset(struct world *, struct node *); /* all streams of a node that is gone */
 void network_rebind(struct world *); /* the NAT forgets: new ports, streams through it die */
 size_t network_streams(struct world *, const struct node *); /* ends that live at a node */
 /* The attacker's: a stream of its own to a node with one payload on it, and a datagram to a node's port 4500. */
@@ -198,6 +204,7 @@ void network_free(struct world *);
 /* node.c */
 bool node_begin(struct world *, struct node *, int number, const struct peer_config *, struct address outer);
 void node_end(struct node *);
+void node_restart(struct node *); /* as after a crash: it knows nothing any more, and its streams are reset */
 void node_take(struct node *, struct peer_output);
 void node_event(struct world *, struct event *); /* wake, resolved, auth, host, report */
 void node_payloads(struct node *, const struct carrier *, bool marker, uint32_t *strikes, uint8_t *payload,
@@ -230,6 +237,7 @@ void watch_close(struct world *, const struct node *);
 void watch_stranger(struct world *, const struct node *from, struct span payload); /* sent to the attacker */
 
 /* checks.c */
+void checks_after_restart(struct world *); /* all are up, and agree */
 void checks_at_the_end(struct world *); /* all is well, and then nothing is left */
 
 /* sim.c */

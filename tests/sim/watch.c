@@ -59,6 +59,11 @@ void watch_close(struct world *world, const struct node *node) {
         world_fail(world, "%s closed a stream that nothing was wrong with", node->name);
 }
 
+/* "I know no such SPI", outside of any IKE SA (RFC 7296, section 1.5). */
+static bool is_notice(const struct ike_header *header) {
+    return header->spi_i == 0 && header->spi_r == 0 && header->next_payload == PAYLOAD_NOTIFY;
+}
+
 /* K2, L5: who says an old message again may be answered, and learns nothing else. */
 void watch_stranger(struct world *world, const struct node *from, struct span payload) {
     struct ike_header header;
@@ -66,7 +71,7 @@ void watch_stranger(struct world *world, const struct node *from, struct span pa
     struct span message;
     switch (payload_classify(payload, &message)) {
     case PAYLOAD_IS_IKE:
-        if (ike_header_read(message, &header, &ignored) && !(header.flags & IKE_FLAG_RESPONSE))
+        if (ike_header_read(message, &header, &ignored) && !(header.flags & IKE_FLAG_RESPONSE) && !is_notice(&header))
             world_fail(world, "%s sends a request to an attacker (L5)", from->name);
         break;
     case PAYLOAD_IS_ESP:

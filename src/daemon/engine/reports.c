@@ -26,6 +26,7 @@ static void traffic_report(struct engine *engine, const struct worker_report *re
         return;
     case TRAFFIC_MOVED:
     case TRAFFIC_SOFT_EXPIRY:
+    case TRAFFIC_UNKNOWN_SPI:
         engine_apply(engine, peers_traffic(engine->peers, engine_now(), &report->traffic));
     }
 }

@@ -250,6 +250,29 @@ static void L8_a_rekey_moves_the_children_and_the_old_sa_ends_by_itself(void **s
     pair_free(p);
 }
 
+static void a_request_that_overtakes_the_ike_auth_response_is_taken_when_it_comes_again(void **state) {
+    (void)state;
+    struct pair *p = pair_new();
+    pair_start(p);
+    while (p->side[B].count[IKE_EVENT_ESTABLISHED] == 0)
+        assert_true(pair_step(p));
+    assert_int_equal(p->waiting, 1);
+    CALL(p, B, p->side[B].sa, ike_sa_liveness(sa, p->now, out));
+    assert_int_equal(p->waiting, 2);
+    struct on_wire response = p->wire[0];
+    p->wire[0] = p->wire[1];
+    p->wire[1] = response;
+    assert_true(pair_step(p));
+    assert_int_equal(p->waiting, 1); /* not answered */
+    assert_false(p->side[A].fresh);
+    pair_run(p);
+    assert_agree(p);
+    assert_true(ike_sa_awaits_answer(p->side[B].sa));
+    pair_wake(p, p->now + SECOND);
+    assert_false(ike_sa_awaits_answer(p->side[B].sa));
+    pair_free(p);
+}
+
 static void a_delete_ends_everything_on_both_sides(void **state) {
     (void)state;
     struct pair *p = pair_new();
@@ -344,6 +367,7 @@ int main(void) {
         cmocka_unit_test(K13_a_changed_port_is_a_nat_in_front_of_the_initiator),
         cmocka_unit_test(spis_carry_the_workers_number_and_are_never_reserved),
         cmocka_unit_test(L8_a_rekey_moves_the_children_and_the_old_sa_ends_by_itself),
+        cmocka_unit_test(a_request_that_overtakes_the_ike_auth_response_is_taken_when_it_comes_again),
         cmocka_unit_test(a_delete_ends_everything_on_both_sides),
         cmocka_unit_test(a_deleted_child_goes_on_both_sides_and_the_ike_sa_stays),
         cmocka_unit_test(sixty_four_children_fit_and_all_end_in_a_few_calls),

@@ -318,6 +318,8 @@ static void send_ike(struct net *net, int end, const struct peer_action *action)
     assert_true(action->octets.length + extra <= sizeof octets);
     memcpy(octets + extra, action->octets.at, action->octets.length);
     net->end[end].ike_sent++;
+    net->last_ike_length = action->octets.length < sizeof net->last_ike ? action->octets.length : 0;
+    memcpy(net->last_ike, action->octets.at, net->last_ike_length);
     send_payload(net, end, &action->carrier, octets, extra + action->octets.length);
 }
 

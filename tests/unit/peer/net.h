@@ -77,6 +77,8 @@ struct net {
     size_t lines;
     struct net_frame frame[NET_FRAMES]; /* the last ones, in a ring */
     size_t frames;
+    uint8_t last_ike[400]; /* the message that was sent last, if it was no longer, without a marker */
+    size_t last_ike_length;
     uint64_t inner_sent, inner_came[ENDS];
     size_t connects; /* PEER_CONNECT so far */
 };
