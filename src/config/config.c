@@ -19,7 +19,8 @@ void config_free(struct config *config) {
     if (!config)
         return;
     for (size_t i = 0; i < config->files; i++) {
-        wipe(config->file[i].text, strlen(config->file[i].text));
+        if (config->file[i].text)
+            wipe(config->file[i].text, strlen(config->file[i].text));
         free(config->file[i].text);
         free(config->file[i].path);
     }
@@ -30,7 +31,7 @@ void config_free(struct config *config) {
 
 const char *config_file_text(const struct config *config, const char *path) {
     for (size_t i = 0; i < config->files; i++)
-        if (strcmp(config->file[i].path, path) == 0)
+        if (config->file[i].path && strcmp(config->file[i].path, path) == 0)
             return config->file[i].text;
     return NULL;
 }

@@ -39,7 +39,8 @@ static void want_all(struct listeners *listeners, const struct config *config) {
                                   tls = {.transport = TRANSPORT_TCP, .tls = true};
     listeners->wanteds = 0;
     bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
-    for (uint8_t family = 4; family <= (has_ipv6 ? 6 : 4); family += 2) {
+    const uint8_t last = has_ipv6 ? 6 : 4;
+    for (uint8_t family = 4; family <= last; family += 2) {
         if (config->listen_udp) {
             want(listeners, &udp, family, config, config->udp_port);
             want(listeners, &udp, family, config, config->udp_nat_port);

@@ -101,16 +101,21 @@ void resolve_begin(struct engine *engine, const struct peer_action *action) {
     if (config != NULL)
         resolution->local = config->local;
     resolution->by_proxy = proxy_knows_names(engine, action->connection);
-    resolution->lookup = lookup_begin(engine, resolution->host, resolution->local.family, on_found, resolution);
-    if (resolution->lookup == NULL) {
+    struct lookup *lookup =
+        lookup_begin(engine, resolution->host, resolution->local.family, on_found, resolution); /* answers later */
+    if (lookup == NULL) {
         log_error("memory is short: %s is not looked up", action->host);
         free(resolution);
         return;
     }
+    resolution->lookup = lookup;
     LIST_INSERT_HEAD(&engine->resolutions, resolution, next);
 }
 
 void resolve_free(struct engine *engine) {
-    while (!LIST_EMPTY(&engine->resolutions))
-        resolution_end(LIST_FIRST(&engine->resolutions));
+    struct resolution *resolution, *following;
+    for (resolution = LIST_FIRST(&engine->resolutions); resolution != NULL; resolution = following) {
+        following = LIST_NEXT(resolution, next);
+        resolution_end(resolution);
+    }
 }
