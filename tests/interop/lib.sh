@@ -150,7 +150,7 @@ our_log() { wait_for "${2:-5}" grep -qE "$1" "$lab_dir/$our.log"; }
 lab_show() {
     local log
     trap - ERR
-    for log in "$lab_dir"/{west,east}.log "$lab_dir"/charon-{west,east}/log; do
+    for log in "$lab_dir"/{west,east}.log "$lab_dir"/charon-{west,east}/log "$lab_dir"/guest.log; do
         [ ! -f "$log" ] || { echo "--- ${log#"$lab_dir/"}:"; tail -n 30 "$log"; }
     done
 }
