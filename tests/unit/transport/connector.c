@@ -63,6 +63,7 @@ static void connects_and_says_both_addresses(void **state) {
         assert_true(o.local.port != 0);
         assert_int_equal(option(o.fd, IPPROTO_TCP, TCP_NODELAY), 1);
         assert_int_equal(option(o.fd, IPPROTO_TCP, TCP_KEEPIDLE), 60); /* K6 */
+        assert_int_equal(option(o.fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 15000);
         close(o.fd);
         close(listener);
     }
