@@ -94,9 +94,9 @@ static bool has_alternative(const struct path *path) {
 static void set_deadline(struct path *path, uint64_t now) {
     uint64_t end = attempt_end(path);
     path->deadline = end;
-    if (path->answered)
-        return;
     if (path->transport != TRANSPORT_UDP) {
+        if (path->answered)
+            return;
         if (!path->connected || has_alternative(path))
             path->deadline = sooner(end, path_later(path->tried_at, stream_patience(path)));
         return;
@@ -167,7 +167,8 @@ static struct path_step move_on(struct path *path, uint64_t now) {
 }
 
 void path_sent(struct path *path, uint64_t now) {
-    if (path->answered || path->established)
+    bool counts = !path->answered || path->transport == TRANSPORT_UDP;
+    if (path->established || !counts)
         return;
     path->sends++;
     if (path->first_sent_at == NEVER)
@@ -197,6 +198,8 @@ void path_connected(struct path *path, uint64_t now) {
 
 void path_answered(struct path *path, uint64_t now) {
     path->answered = true;
+    path->sends = 0; /* of IKE_AUTH from here on */
+    path->first_sent_at = NEVER;
     if (!path->established)
         set_deadline(path, now);
 }

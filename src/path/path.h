@@ -78,7 +78,7 @@ struct path {
     uint64_t first_sent_at; /* over the present transport and target; NEVER: not yet */
     uint32_t attempts; /* that failed in a row: each doubles the patience with UDP */
     uint32_t rounds; /* over all targets, of this attempt */
-    uint32_t sends; /* of IKE_SA_INIT over the present transport and target */
+    uint32_t sends; /* of IKE_SA_INIT, then of IKE_AUTH, over the present transport and target */
     uint32_t reconnects; /* successful ones, for status */
     uint32_t failures; /* of reconnecting since the last success */
     struct error last; /* why the last try failed */
@@ -91,13 +91,15 @@ struct path {
 void path_init(struct path *, const struct path_config *, struct path_memory *memory, uint64_t network,
     struct random_source random);
 struct path_step path_begin(struct path *, uint64_t now, const struct path_target *, size_t targets);
-void path_sent(struct path *, uint64_t now); /* IKE_SA_INIT went out (again), over what was said last */
+/* IKE_SA_INIT or, once that was answered, IKE_AUTH went out (again), over what was said last (C1, C7). */
+void path_sent(struct path *, uint64_t now);
 /* The peer wants IKE_SA_INIT again (a cookie, another group): its sends are counted anew. */
 void path_retried(struct path *, uint64_t now);
 /* A refusal of IKE_SA_INIT that anybody may have written: not believed over UDP (K4), but said when nothing better came. */
 void path_doubted(struct path *, const struct error *why);
 void path_connected(struct path *, uint64_t now); /* the stream is open; the exchange's own timers run now */
-void path_answered(struct path *, uint64_t now); /* the peer answered IKE_SA_INIT: no falling back from here */
+void path_answered(
+    struct path *, uint64_t now); /* the peer answered IKE_SA_INIT: over a stream no falling back from here */
 void path_established(struct path *, uint64_t now); /* the IKE SA is up: remember the transport */
 /* Refused, unreachable, closed before the answer, an IKE error that another address might not give. PATH_WAIT over UDP
  * before IKE_SA_INIT was sent often enough: one ICMP message, which anybody may write, ends nothing (C1). While a stream

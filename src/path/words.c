@@ -41,20 +41,19 @@ const char *path_seconds_text(uint64_t ms, char *out) {
     return out;
 }
 
-static struct address remote_of(const struct path *path) {
+static const char *where_text(const struct path *path, uint16_t port, char *out) {
     struct address remote = path->target[path->current].remote;
-    remote.port = path_port(path);
-    return remote;
-}
-
-const char *path_where_text(const struct path *path, char *out) {
-    struct address remote = remote_of(path);
     char text[ADDRESS_TEXT_MAX];
+    remote.port = port;
     if (address_is_any(&remote)) /* a proxy knows whom */
-        snprintf(out, PATH_WORDS_MAX, "%s port %u", transport_word(path->transport), remote.port);
+        snprintf(out, PATH_WORDS_MAX, "%s port %u", transport_word(path->transport), port);
     else
         snprintf(out, PATH_WORDS_MAX, "%s %s", transport_word(path->transport), address_port_text(&remote, text));
     return out;
+}
+
+const char *path_where_text(const struct path *path, char *out) {
+    return where_text(path, path_port(path), out);
 }
 
 /* Why the present try is given up, when nothing but the time says so. */
@@ -75,8 +74,10 @@ void path_say_silence(const struct path *path, uint64_t now, struct error *why) 
         return;
     }
     path_seconds_text(now - (path->first_sent_at == NEVER ? path->tried_at : path->first_sent_at), time);
-    (void)fail(why, PEER, 0, "%s did not answer %" PRIu32 " time%s in %s", where, path->sends,
-        path->sends == 1 ? "" : "s", time);
+    if (path->answered) /* from IKE_AUTH on over the other port */
+        where_text(path, path->config->udp_nat_port, where);
+    (void)fail(why, PEER, 0, "%s did not answer %s%" PRIu32 " time%s in %s", where, path->answered ? "IKE_AUTH " : "",
+        path->sends, path->sends == 1 ? "" : "s", time);
 }
 
 /* The whole attempt failed: what UDP met, what TCP met and what TLS met, each in its own words. */

@@ -156,7 +156,7 @@ static void check_window(struct world *world, struct node *from, struct node *to
 /* What was sent while nothing was wrong arrives, whatever is being rekeyed. */
 static void check_losses(struct world *world) {
     bool unreliable = world->loss_permille > 0 || world->delay_spread > 0; /* loses, or lets a DELETE overtake */
-    if (unreliable && !world->udp_blocked)
+    if (unreliable && !world->udp_blocked && !world->nat_port_blocked)
         return;
     for (size_t i = 0; i < world->inners; i++) {
         const struct inner_packet *inner = &world->inner[i];

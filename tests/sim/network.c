@@ -40,7 +40,8 @@ void network_udp(struct world *world, struct node *from, const struct carrier *c
     if (address_same_host(&carrier->remote, &stranger))
         watch_stranger(world, from, payload);
     from->nat_until = world->now + NAT_MEMORY;
-    if (world->udp_blocked || world->udp_dead)
+    bool nat_port = carrier->local.port == 4500 || carrier->remote.port == 4500;
+    if (world->udp_blocked || world->udp_dead || (world->nat_port_blocked && nat_port))
         return;
     int copies = world_chance(world, world->duplicate_permille) ? 2 : 1;
     for (int i = 0; i < copies; i++) {

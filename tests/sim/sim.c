@@ -113,6 +113,7 @@ static struct address outer_of(const struct world *world, size_t number) {
 
 static void draw_network(struct world *world) {
     world->udp_blocked = world_chance(world, 600);
+    world->nat_port_blocked = !world->udp_blocked && world_chance(world, 250);
     world->delay_min = 1 + world_random(world, 40);
     world->delay_spread = world_chance(world, 500) ? world_random(world, 30) : 0;
     world->loss_permille = world_chance(world, 500) ? world_random(world, 40) : 0;

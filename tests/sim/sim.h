@@ -149,6 +149,7 @@ struct world {
     struct link *links;
     /* the network's temper */
     bool udp_blocked, udp_dead; /* always; for a while */
+    bool nat_port_blocked; /* UDP 4500, always: IKE_SA_INIT passes and nothing else does (C7) */
     bool tcp_blocked;
     uint32_t loss_permille, duplicate_permille;
     uint64_t delay_min, delay_spread;

@@ -74,6 +74,38 @@ static void C1_udp_is_first_and_tcp_follows_after_two_sends_and_exactly_1500_ms(
     assert_int_equal(step.local.port, 0); /* C6: any local port */
 }
 
+static void C7_ike_auth_without_an_answer_gives_way_to_tcp_after_two_sends_and_exactly_1500_ms(void **state) {
+    struct fixture *f = *state;
+    path_begin(&f->path, 1000, f->target, 1);
+    path_sent(&f->path, 1000);
+    path_answered(&f->path, 1020);
+    assert_int_equal(path_deadline(&f->path), 61000); /* our own AUTH value may take its time */
+    path_sent(&f->path, 3000);
+    assert_int_equal(path_deadline(&f->path), 61000);
+    path_sent(&f->path, 3500);
+    assert_int_equal(path_deadline(&f->path), 4500);
+    assert_int_equal(path_wake(&f->path, 4499).verb, PATH_WAIT);
+    struct path_step step = path_wake(&f->path, 4500);
+    assert_step(step, PATH_TRY, TRANSPORT_TCP, 4500);
+    assert_string_equal(step.why.text, "UDP 192.0.2.1:4500 did not answer IKE_AUTH 2 times in 1.5 s");
+    path_connected(&f->path, 4600);
+    path_answered(&f->path, 4700);
+    path_sent(&f->path, 4800); /* over a stream nothing falls back any more */
+    path_sent(&f->path, 9800);
+    assert_int_equal(path_deadline(&f->path), 61000);
+}
+
+static void C7_without_tcp_ike_auth_is_waited_for(void **state) {
+    struct fixture *f = *state;
+    f->config.tcp = PATH_NO;
+    path_begin(&f->path, 1000, f->target, 1);
+    path_sent(&f->path, 1000);
+    path_answered(&f->path, 1020);
+    path_sent(&f->path, 3000);
+    path_sent(&f->path, 3500);
+    assert_int_equal(path_deadline(&f->path), 61000);
+}
+
 static void C1_one_send_is_not_enough_however_long_ago(void **state) {
     struct fixture *f = *state;
     path_begin(&f->path, 0, f->target, 1);
@@ -455,6 +487,8 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(C1_udp_is_first_and_tcp_follows_after_two_sends_and_exactly_1500_ms),
+        T(C7_ike_auth_without_an_answer_gives_way_to_tcp_after_two_sends_and_exactly_1500_ms),
+        T(C7_without_tcp_ike_auth_is_waited_for),
         T(C1_one_send_is_not_enough_however_long_ago),
         T(C1_an_icmp_error_waits_for_the_second_send),
         T(C1_a_request_wanted_again_is_counted_anew),

@@ -40,6 +40,24 @@ static void C1_udp_that_answers_stays_udp_and_floats_to_port_4500(void **state) 
     assert_true(net_ping(net, EAST, WEST));
 }
 
+static void C7_where_port_4500_is_blocked_tcp_carries_a_new_ike_sa_1500_ms_after_ike_auth(void **state) {
+    struct net *net = *state;
+    net->port_blocked = 4500;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, SECOND);
+    assert_non_null(net_said(net, WEST, "UDP 192.0.2.2:500 answered"));
+    net_run(net, SECOND);
+    const struct net_line *answered = net_said(net, WEST, "UDP 192.0.2.2:500 answered");
+    assert_said_at(net, WEST, answered->at + 1 + 1500, "UDP 192.0.2.2:4500 did not answer IKE_AUTH");
+    assert_int_equal(net_status(net, WEST)->state, PEER_STATE_UP);
+    assert_int_equal(net_status(net, WEST)->transport, TRANSPORT_TCP);
+    net->port_blocked = 0;
+    assert_true(net_ping(net, WEST, EAST));
+    assert_int_equal(net_totals(net, WEST).ike_sas, 1);
+}
+
 static void C1_one_lost_datagram_does_not_make_it_fall_back(void **state) {
     struct net *net = *state;
     net->drop_next_udp = 1;
@@ -308,6 +326,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(C1_udp_that_stays_silent_gives_way_to_tcp_at_exactly_1500_ms),
         T(C1_udp_that_answers_stays_udp_and_floats_to_port_4500),
+        T(C7_where_port_4500_is_blocked_tcp_carries_a_new_ike_sa_1500_ms_after_ike_auth),
         T(C1_one_lost_datagram_does_not_make_it_fall_back),
         T(C2_the_fallback_is_a_new_ike_sa_and_late_answers_to_the_old_one_are_ignored),
         T(C3_tcp_only_sends_nothing_over_udp),

@@ -257,6 +257,8 @@ static void send_udp(struct net *net, int end, const struct carrier *carrier, co
         return;
     if (net->udp_blocked || to < 0)
         return;
+    if (net->port_blocked && carrier->remote.port == net->port_blocked)
+        return;
     if (net->drop_next_udp > 0) {
         net->drop_next_udp--;
         return;

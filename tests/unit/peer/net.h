@@ -68,6 +68,7 @@ struct net {
     size_t streams;
     bool udp_blocked, tcp_refused, tcp_dropped, auth_refused;
     int drop_next_udp; /* so many datagrams from now on */
+    uint16_t port_blocked; /* UDP to or from it is lost; 0: none */
     uint64_t udp_delay; /* more than NET_DELAY */
     uint16_t nat_port; /* west's 4500 is seen as this port, its 500 as the one after it; 0: no NAT */
     uint64_t nat_until; /* when its binding ends: 30 s after west sent anything over UDP */
