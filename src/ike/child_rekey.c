@@ -4,9 +4,17 @@
 
 #include "ike/internal.h"
 
+/* Also one that can't be read: it is refused, and not taken for a new Child SA. */
 static bool rekey_takes(const struct payload_list *list) {
-    struct notify notify;
-    return notify_find(list, NOTIFY_REKEY_SA, &notify);
+    const struct payload *payload;
+    for (size_t n = 0; (payload = payload_find(list, PAYLOAD_NOTIFY, n)) != NULL; n++) {
+        struct notify notify;
+        struct error ignored;
+        (void)!notify_read(payload->body, &notify, &ignored); /* the type comes before what may be wrong */
+        if (notify.type == NOTIFY_REKEY_SA)
+            return true;
+    }
+    return false;
 }
 
 static enum asked rekey_ask(struct ike_sa *sa, struct turn *turn, struct message_writer *m, struct error *err) {

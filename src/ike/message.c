@@ -84,7 +84,8 @@ static bool respond(struct ike_sa *sa, struct turn *turn, const struct inbound *
         !octets_keep(&sa->handshake->message_r, span_of(sa->response.octets, sa->response.whole)))
         return fail(err, OURS, NOTIFY_NONE, "no memory for the first message");
     sa->expected_id = in->header.message_id + 1;
-    sealed_send(sa, &sa->response, turn->out, true);
+    if (!is_bare(in) || !refused || sa->response.whole <= in->length) /* nobody proved to be where it would go */
+        sealed_send(sa, &sa->response, turn->out, true);
     return true;
 }
 
@@ -260,6 +261,14 @@ static bool too_early(const struct ike_sa *sa) {
     return sa_is_initiator(sa) && sa->state == IKE_STATE_AUTH;
 }
 
+static bool answered_before(const struct ike_sa *sa, const struct ike_header *h) {
+    struct ike_header response;
+    struct error ignored;
+    return h->message_id + 1 == sa->expected_id && sa->response.octets != NULL &&
+           ike_header_read(span_of(sa->response.octets, sa->response.whole), &response, &ignored) &&
+           response.exchange == h->exchange;
+}
+
 static void receive_protected(struct ike_sa *sa, struct turn *turn, struct inbound *in) {
     const struct ike_header *h = &in->header;
     struct ike_output *out = turn->out;
@@ -280,7 +289,7 @@ static void receive_protected(struct ike_sa *sa, struct turn *turn, struct inbou
                 take_request(sa, turn, in);
             return;
         }
-    } else if (opened == OPENED && !response && h->message_id + 1 == sa->expected_id && in->fragment <= 1) {
+    } else if (opened == OPENED && !response && in->fragment <= 1 && answered_before(sa, h)) {
         sealed_send(sa, &sa->response, out, true); /* K2; of fragments the first asks for all (RFC 7383) */
     }
     inbound_free(in);

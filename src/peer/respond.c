@@ -15,7 +15,9 @@ static uint64_t init_key(const struct peers *peers, struct span message, const s
     return key ? key : 1;
 }
 
-/* An IKE_SA_INIT answer with nothing but an error. Over TCP it is believed at once, over UDP it is a hint (K4). */
+#define ERROR_LENGTH (IKE_HEADER_LENGTH + 2 * PAYLOAD_HEADER_LENGTH)
+
+/* An IKE_SA_INIT answer with nothing but an error, unless that would be longer than what it answers. Over TCP it is believed at once, over UDP it is a hint (K4). */
 static void answer_error(
     struct peers *peers, const struct carrier *carrier, const struct ike_header *request, uint16_t type) {
     struct ike_header header = {.spi_i = request->spi_i,
@@ -23,7 +25,8 @@ static void answer_error(
         .version = IKE_VERSION,
         .exchange = IKE_SA_INIT,
         .flags = IKE_FLAG_RESPONSE};
-    notice_send(peers, carrier, &header, type, (struct span){0});
+    if (request->length >= ERROR_LENGTH)
+        notice_send(peers, carrier, &header, type, (struct span){0});
 }
 
 static void send_all(struct peers *peers, const struct carrier *carrier, const struct ike_output *out) {

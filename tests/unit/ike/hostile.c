@@ -300,6 +300,25 @@ static void L11_a_syntax_error_in_an_authentic_message_ends_the_ike_sa(void **st
     payload_add(&f.m, PAYLOAD_DELETE, span_of("\3\4\0\7\1\2\3\4", 8));
     forge_send(p, &f, INFORMATIONAL);
     assert_ended_by_syntax(p);
+
+    p = up(true);
+    forge_begin(&f); /* a rekey of an SPI that is none: not a new Child SA */
+    payload_add(&f.m, PAYLOAD_NOTIFY,
+        span_of("\3\5\x40\x09"
+                "12345",
+            9));
+    struct proposal_list offered;
+    proposals_ours(&p->side[A].config.child_proposals, PROTOCOL_ESP, KE_ABSENT, 0, 0x12345678, &offered);
+    sa_add(&f.m, &offered);
+    payload_add(&f.m, PAYLOAD_NONCE, span_of("0123456789abcdef", 16));
+    payload_begin(&f.m, PAYLOAD_TSI);
+    selectors_write(&f.w, &p->side[A].config.child[0].local);
+    payload_end(&f.m);
+    payload_begin(&f.m, PAYLOAD_TSR);
+    selectors_write(&f.w, &p->side[A].config.child[0].remote);
+    payload_end(&f.m);
+    forge_send(p, &f, CREATE_CHILD_SA);
+    assert_ended_by_syntax(p);
 }
 
 static void last_words_of_the_peer_end_the_ike_sa_with_a_sentence(void **state) {

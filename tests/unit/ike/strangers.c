@@ -41,6 +41,29 @@ static void K3_a_cookie_is_never_longer_than_what_asked_for_it(void **state) {
     pair_free(p);
 }
 
+static void a_refusal_is_never_longer_than_what_it_refuses(void **state) {
+    (void)state;
+    for (size_t more = 0; more < 40; more++) {
+        struct pair *p = pair_new();
+        uint8_t octets[256];
+        struct writer w = writer_over(octets, sizeof octets);
+        struct ike_header header = {
+            .spi_i = 7, .version = IKE_VERSION, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_INITIATOR};
+        struct message_writer m = message_begin(&w, &header);
+        if (more >= PAYLOAD_HEADER_LENGTH) {
+            payload_begin(&m, PAYLOAD_VENDOR);
+            writer_zero(&w, more - PAYLOAD_HEADER_LENGTH);
+            payload_end(&m);
+        }
+        message_end(&m);
+        pair_deliver(p, B, span_of(octets, w.length));
+        assert_null(p->side[B].sa);
+        assert_true(p->waiting == 0 || p->wire[0].length <= w.length);
+        assert_true(more < 8 || p->waiting == 1);
+        pair_free(p);
+    }
+}
+
 static void another_version_is_not_answered_at_length(void **state) {
     (void)state;
     struct pair *p = pair_new();
@@ -190,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(K3_a_cookie_is_never_longer_than_what_asked_for_it),
         cmocka_unit_test(another_version_is_not_answered_at_length),
+        cmocka_unit_test(a_refusal_is_never_longer_than_what_it_refuses),
         cmocka_unit_test(a_responder_that_has_nothing_to_compare_believes_nobody),
         cmocka_unit_test(an_ike_sa_that_waits_for_its_end_does_not_wake_for_its_child_sas),
         cmocka_unit_test(a_full_ike_sa_can_still_rekey_its_child_sas),
