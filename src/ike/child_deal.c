@@ -14,14 +14,22 @@ void child_failed(
     event->error = *why;
 }
 
+/* Sides that agree in IKE_AUTH, where no Child SA has a key exchange of its own, may still differ in this. */
+static const char *pfs_hint(const struct ike_sa *sa, const struct ike_child_config *config) {
+    if (request_is(sa, &auth_exchange))
+        return "";
+    return config->pfs ? ", with a key exchange (pfs=yes); a peer that wants none for ESP needs pfs=no here"
+                       : ", without a key exchange (pfs=no); the peer may want one, by pfs=yes";
+}
+
 void child_refused(
     const struct ike_sa *sa, const struct ike_child_config *config, uint16_t refusal, struct error *err) {
     struct proposal_list offered;
     char name[IANA_NAME_MAX], text[PROPOSALS_TEXT_MAX];
     if (refusal == NOTIFY_NO_PROPOSAL_CHOSEN) {
         proposals_ours(&sa->config->child_proposals, PROTOCOL_ESP, KE_ABSENT, 0, 0, &offered);
-        fail(err, PEER, refusal, "Child SA %s: no proposal in common (NO_PROPOSAL_CHOSEN); we offer %s", config->name,
-            proposals_text(&offered, text));
+        fail(err, PEER, refusal, "Child SA %s: no proposal in common (NO_PROPOSAL_CHOSEN); we offer %s%s", config->name,
+            proposals_text(&offered, text), pfs_hint(sa, config));
     } else if (refusal == NOTIFY_TS_UNACCEPTABLE) {
         fail(err, PEER, refusal, "Child SA %s: the peer accepts none of our traffic selectors (TS_UNACCEPTABLE)",
             config->name);

@@ -196,7 +196,7 @@ void ike_sa_auth(struct ike_sa *, uint64_t now, const struct ike_auth_values *, 
 size_t ike_sa_local_octets(const struct ike_sa *, const struct identity *local_id, uint8_t *out, size_t capacity);
 
 /* Now carried by something else (a new connection, another path). Outstanding requests are sent again when `replaced`
- * (K1, K2); NAT detection of later exchanges uses the new addresses. */
+ * (K1, K2), IKE_SA_INIT with the same SPI and nonce and with NAT detection of the new addresses (K3, K13); NAT detection of later exchanges uses the new addresses. */
 void ike_sa_carried(struct ike_sa *, uint64_t now, const struct address *local, const struct address *remote,
     bool reliable, bool replaced, struct ike_output *out);
 void ike_sa_liveness(struct ike_sa *, uint64_t now, struct ike_output *out); /* an empty INFORMATIONAL (L2), unless a

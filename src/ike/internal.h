@@ -278,6 +278,8 @@ uint64_t queue_deadline(const struct ike_sa *);
 void queue_hurry(struct ike_sa *, const struct exchange *); /* what waits for its time need not any more */
 void request_timers(struct ike_sa *, struct turn *);
 void request_resend(struct ike_sa *, struct turn *); /* on a new carrier */
+void request_anew(
+    struct ike_sa *, struct turn *); /* the same, written again: IKE_SA_INIT, with the new addresses' hashes */
 void request_carried(struct ike_sa *, uint64_t now); /* the carrier became reliable, or stopped being so */
 void request_end(struct ike_sa *); /* frees and wipes; a rival's SA must be taken before */
 bool request_is(const struct ike_sa *, const struct exchange *);

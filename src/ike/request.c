@@ -159,6 +159,13 @@ void request_resend(struct ike_sa *sa, struct turn *turn) {
     r->resend_at = sa->reliable ? NEVER : turn->now + r->interval;
 }
 
+void request_anew(struct ike_sa *sa, struct turn *turn) {
+    struct task task = sa->request.task;
+    request_end(sa);
+    queue_add(sa, &task, true);
+    queue_run(sa, turn);
+}
+
 void request_carried(struct ike_sa *sa, uint64_t now) {
     if (sa->request.active)
         sa->request.resend_at = sa->reliable ? NEVER : now + sa->request.interval;

@@ -328,7 +328,9 @@ void ike_sa_carried(struct ike_sa *sa, uint64_t now, const struct address *local
     struct turn turn = turn_of(sa, now, out);
     if (sa->over)
         return;
-    if (replaced)
+    if (replaced && request_is(sa, &sa_init_exchange))
+        request_anew(sa, &turn);
+    else if (replaced)
         request_resend(sa, &turn);
     else if (before != reliable)
         request_carried(sa, now);

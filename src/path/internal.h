@@ -19,6 +19,7 @@ bool path_order_next(struct path *);
 bool path_order_has_next(const struct path *);
 
 /* reconnect.c */
+struct path_step path_reconnect_now(struct path *, uint64_t now);
 struct path_step path_reconnect_failed(struct path *, uint64_t now, const struct error *why);
 struct path_step path_reconnect_wake(struct path *, uint64_t now);
 

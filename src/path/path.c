@@ -108,7 +108,7 @@ static void set_deadline(struct path *path, uint64_t now) {
 }
 
 static struct path_step try_this(struct path *path, uint64_t now, const struct error *why) {
-    path->connected = path->answered = path->refused = false;
+    path->connected = path->answered = path->refused = path->retried = false;
     path->doubt = (struct error){0};
     path->sends = 0;
     path->first_sent_at = NEVER;
@@ -179,6 +179,7 @@ void path_sent(struct path *path, uint64_t now) {
 void path_retried(struct path *path, uint64_t now) {
     if (path->answered || path->established)
         return;
+    path->retried = path->transport != TRANSPORT_UDP;
     path->sends = 0;
     path->first_sent_at = NEVER;
     set_deadline(path, now);
@@ -226,6 +227,10 @@ struct path_step path_failed(struct path *path, uint64_t now, const struct error
     if (path->deadline == NEVER && path->targets == 0)
         return path_wait();
     path->last = *why;
+    if (path->retried && !path->answered) {
+        path->retried = false;
+        return path_reconnect_now(path, now);
+    }
     bool next_is_udp = path->transport == TRANSPORT_UDP && path->current + 1 < path->targets;
     if (path->transport == TRANSPORT_UDP && !path->answered && !next_is_udp &&
         path->sends < path->config->sends_before_fallback) {

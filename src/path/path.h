@@ -3,7 +3,7 @@
  * path: it never connects (L14).
  *
  * A path is told what happened and answers with what to do next. It never keeps sockets or SAs: a step that says
- * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1). */
+ * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1, K3). */
 #ifndef IKETCP_PATH_PATH_H
 #define IKETCP_PATH_PATH_H
 
@@ -71,6 +71,7 @@ struct path {
     enum transport order[PATH_TRANSPORTS]; /* what is tried, one after the other; what is remembered is the first */
     size_t transports, nth; /* in `order`; which is tried */
     bool waiting; /* for the backoff to pass */
+    bool retried; /* stream: the peer wanted IKE_SA_INIT again; the stream may be replaced once for that (K3) */
     bool refused; /* UDP: an error came for the present try; waits until IKE_SA_INIT was sent often enough */
     uint64_t network; /* on which this attempt is made */
     bool silent; /* somebody in this round did not answer at all: a UDP-only path begins another round */
@@ -102,8 +103,9 @@ void path_answered(
     struct path *, uint64_t now); /* the peer answered IKE_SA_INIT: over a stream no falling back from here */
 void path_established(struct path *, uint64_t now); /* the IKE SA is up: remember the transport */
 /* Refused, unreachable, closed before the answer, an IKE error that another address might not give. PATH_WAIT over UDP
- * before IKE_SA_INIT was sent often enough: one ICMP message, which anybody may write, ends nothing (C1). While a stream
- * is opened again: the next one comes after the backoff. */
+ * before IKE_SA_INIT was sent often enough: one ICMP message, which anybody may write, ends nothing (C1). PATH_RECONNECT at
+ * once where the peer wanted IKE_SA_INIT again and closed: the same IKE SA goes on over a new stream (K3). While a stream of
+ * an established SA is opened again: the next one comes after the backoff. */
 struct path_step path_failed(struct path *, uint64_t now, const struct error *why);
 /* The stream of an established SA is gone: PATH_RECONNECT at once, or PATH_WAIT when the last one did not live long. */
 struct path_step path_lost(struct path *, uint64_t now, const struct error *why);

@@ -2,7 +2,7 @@
  * bound, with jitter, so that a gateway's restart brings no storm. The SAs' own timeouts end it, never the path. */
 #include "path/internal.h"
 
-static struct path_step connect_now(struct path *path, uint64_t now) {
+struct path_step path_reconnect_now(struct path *path, uint64_t now) {
     path->connected = false;
     path->tried_at = now;
     path->deadline = path_later(now, path->config->connect_timeout_ms);
@@ -37,7 +37,7 @@ struct path_step path_lost(struct path *path, uint64_t now, const struct error *
     /* One that is cut as soon as it works must not be opened as fast as the network allows. */
     if (now - path->tried_at < path->config->reconnect_first_ms)
         return back_off(path, now);
-    return connect_now(path, now);
+    return path_reconnect_now(path, now);
 }
 
 struct path_step path_reconnect_failed(struct path *path, uint64_t now, const struct error *why) {
@@ -55,7 +55,7 @@ struct path_step path_reconnect_wake(struct path *path, uint64_t now) {
     }
     if (path->waiting) {
         path->waiting = false;
-        return connect_now(path, now);
+        return path_reconnect_now(path, now);
     }
     struct error why;
     path_say_silence(path, now, &why);

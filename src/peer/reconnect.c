@@ -36,11 +36,15 @@ void reconnect_lost(struct peers *peers, struct peer *peer, const struct error *
 }
 
 void reconnect_connected(struct peers *peers, struct peer *peer, const struct carrier *carrier) {
-    if (peer->phase != PHASE_UP) {
+    if (peer->phase != PHASE_UP && peer->phase != PHASE_INIT) {
         streams_release(peers, peer);
         return;
     }
     peer->carrier = *carrier;
+    if (peer->phase == PHASE_INIT) { /* it closed after it wanted IKE_SA_INIT again (K3) */
+        exchange_carried(peers, peer);
+        return;
+    }
     peer->hello_due = true;
     exchange_carried(peers, peer);
     exchange_greet_predecessors(peers, peer);

@@ -388,6 +388,7 @@ static void a_refused_rekey_keeps_the_old_child_and_tries_later(void **state) {
     pair_run(p);
     assert_true(side_child(&p->side[A], spi)->up);
     assert_int_equal(p->side[A].count[IKE_EVENT_CHILD_FAILED], 1);
+    assert_contains(p->side[A].failed.error.text, "needs pfs=no here");
     esp(p, B, (struct suite){ENCR_AES_GCM_16, 256, AUTH_NONE, 0, KE_NONE});
     pair_wake(p, p->now + 30 * SECOND);
     assert_false(side_child(&p->side[A], spi)->up);
@@ -407,6 +408,7 @@ static void pfs_that_one_side_alone_wants(void **state) {
     CALL(p, B, p->side[B].sa, ike_sa_rekey_child(sa, p->now, side_newest(&p->side[B])->child.spi_in, out));
     pair_run(p); /* A insists */
     assert_contains(p->side[B].failed.error.text, "NO_PROPOSAL_CHOSEN");
+    assert_contains(p->side[B].failed.error.text, "by pfs=yes");
     assert_int_equal(side_live_children(&p->side[B]), 1);
     assert_agree(p);
     pair_free(p);

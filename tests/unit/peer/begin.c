@@ -58,6 +58,32 @@ static void C7_where_port_4500_is_blocked_tcp_carries_a_new_ike_sa_1500_ms_after
     assert_int_equal(net_totals(net, WEST).ike_sas, 1);
 }
 
+/* Some Responders close after INVALID_KE_PAYLOAD (K12 asks them not to). */
+static void K3_a_stream_that_closes_after_another_group_was_wanted_is_opened_again_for_the_same_ike_sa(void **state) {
+    struct net *net = *state;
+    struct proposal *east = &net->end[EAST].config->ike.proposals.proposal[0];
+    struct proposal *west = &net->end[WEST].config->ike.proposals.proposal[0];
+    assert_int_equal(east->transform[2].id, KE_CURVE25519);
+    east->transform[2].id = KE_ECP_256;
+    west->transform[west->transforms++] = east->transform[2];
+    net->end[WEST].config->path.tcp = PATH_YES;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    for (int i = 0; i < 1000 && !net_said(net, WEST, "IKE_SA_INIT again"); i++)
+        net_run(net, 1);
+    uint64_t spi = 0;
+    for (size_t i = 0; i < 8; i++)
+        spi = spi << 8 | net->last_ike[i];
+    net_cut(net);
+    net_run(net, SECOND);
+    struct peer_status *status = net_status(net, WEST);
+    assert_int_equal(status->state, PEER_STATE_UP);
+    assert_true(status->ike.spi_i == spi);
+    assert_int_equal(net->connects, 2);
+    assert_true(net_ping(net, WEST, EAST));
+}
+
 static void C1_one_lost_datagram_does_not_make_it_fall_back(void **state) {
     struct net *net = *state;
     net->drop_next_udp = 1;
@@ -327,6 +353,7 @@ int main(void) {
         T(C1_udp_that_stays_silent_gives_way_to_tcp_at_exactly_1500_ms),
         T(C1_udp_that_answers_stays_udp_and_floats_to_port_4500),
         T(C7_where_port_4500_is_blocked_tcp_carries_a_new_ike_sa_1500_ms_after_ike_auth),
+        T(K3_a_stream_that_closes_after_another_group_was_wanted_is_opened_again_for_the_same_ike_sa),
         T(C1_one_lost_datagram_does_not_make_it_fall_back),
         T(C2_the_fallback_is_a_new_ike_sa_and_late_answers_to_the_old_one_are_ignored),
         T(C3_tcp_only_sends_nothing_over_udp),
