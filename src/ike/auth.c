@@ -179,6 +179,7 @@ static enum asked auth_ask(struct ike_sa *sa, struct turn *turn, struct message_
     if (sa->config->remote_id.type != ID_NONE)
         add_identity(m, PAYLOAD_IDR, &sa->config->remote_id);
     add_own_proof(sa, m);
+    mobike_offer(sa, m);
     return child_write_request(sa, turn, &sa->config->child[0], NULL, true, m, err) ? ASKED : CANNOT_ASK;
 }
 
@@ -248,11 +249,14 @@ static enum answered auth_answer(struct ike_sa *sa, struct turn *turn, const str
         *err = child_error;
         return ANSWER_REFUSED;
     }
+    mobike_accept(sa, list);
     sa_established(sa, turn);
     if (notify_find(list, NOTIFY_INITIAL_CONTACT, &notify))
         emit(turn, IKE_EVENT_INITIAL_CONTACT);
     add_identity(m, PAYLOAD_IDR, &local);
     add_own_proof(sa, m);
+    if (sa->mobike)
+        mobike_offer(sa, m);
     answer_child(sa, turn, &deal, m, &child_error);
     handshake_free(sa);
     return ANSWERED;
@@ -319,6 +323,7 @@ static enum finished auth_finish(
     }
     if (later)
         return FINISH_LATER;
+    mobike_accept(sa, list);
     sa_established(sa, turn);
     if (!finish_child(sa, turn, list, refusal, err)) {
         request_farewell(sa, turn, NOTIFY_INVALID_SYNTAX);

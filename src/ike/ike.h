@@ -27,6 +27,7 @@
 #define IKE_CHILD_CONFIGS_MAX 16
 #define IKE_CHILDREN_MAX 64
 #define IKE_CHILDREN_REKEYED_MAX 16 /* beyond those, while old ones wait for their DELETE */
+#define IKE_ADDRESSES_MAX 8 /* of one side, beside the one in use (RFC 4555) */
 #define IKE_OUTPUT_OCTETS ((size_t)65536)
 
 /* --- what is configured --- */
@@ -59,6 +60,10 @@ struct ike_config {
     uint64_t retransmit_interval_ms; /* first, doubles; over an unreliable carrier only (K1) */
     uint64_t retransmit_timeout_ms; /* of a whole exchange, over any carrier */
     bool mobike; /* offered or accepted (RFC 4555) */
+    bool refuse_nats; /* NO_NATS_ALLOWED: moves over UDP through a NAT are not wanted */
+    bool refuse_reliable, refuse_unreliable; /* the peer may not move to such a carrier: UNACCEPTABLE_ADDRESSES */
+    struct address additional[IKE_ADDRESSES_MAX]; /* of ours, told to the peer in IKE_AUTH; no ports */
+    size_t additionals;
     bool fragmentation; /* negotiated (K7), RFC 7383 */
     bool force_encapsulation; /* NAT_DETECTION_SOURCE_IP that cannot match, so that the peer encapsulates */
     bool initial_contact; /* send INITIAL_CONTACT in IKE_AUTH */
@@ -110,6 +115,14 @@ enum ike_event_kind {
      * SAs and is nobody's successor; the owner takes it, passes messages to it by its SPIs and calls ike_sa_wake, as for
      * any other, until its CLOSED. */
     IKE_EVENT_EXTRA,
+    /* MOBIKE, who moves: the answer to ike_sa_update. It came over the carrier of this message, which carries the SA from
+     * now on (K8). `stale`: that is not what was asked for, another exchange follows at once, and (init) is what was known
+     * before (K14). error: the peer refuses (UNACCEPTABLE_ADDRESSES, UNEXPECTED_NAT_DETECTED), nothing has moved. */
+    IKE_EVENT_UPDATED,
+    /* MOBIKE, who follows: the peer wants to be found where this message came from (init). Over UDP the owner may ask there
+     * first whether it is (ike_sa_routability). */
+    IKE_EVENT_PEER_MOVED,
+    IKE_EVENT_ROUTABLE, /* it answered there: with the COOKIE2 that only went there */
     /* Over; error says why (ORIGIN_NONE: deleted as asked, by us or by the peer: by_peer). A Responder's with
      * error.notify NOTIFY_INVALID_KE_PAYLOAD is harmless: the peer begins again on the same connection (K12). */
     IKE_EVENT_CLOSED,
@@ -125,6 +138,7 @@ struct ike_event {
     bool timed_out; /* CLOSED: the peer stopped answering, or the lifetime ended before a rekey worked; a new IKE SA may
                      * be worth a try */
     bool rekey_again; /* CHILD_DOWN, never set for a rekeyed one: its owner should make a new one */
+    bool stale; /* UPDATED */
     struct error error;
     struct {
         bool nat_local, nat_remote; /* a NAT in front of us, of the peer */
@@ -175,9 +189,9 @@ void ike_sa_free(struct ike_sa *); /* wipes; says nothing to the peer; NULL is f
 /* --- calls; each may add to *out, none keeps it --- */
 void ike_sa_start(struct ike_sa *, uint64_t now, struct ike_output *out); /* Initiator: sends IKE_SA_INIT */
 /* A whole IKE message that belongs to this SA by its SPIs. Anything may come; *out says what it was. `local`/`remote`:
- * of the carrier on which it came. */
+ * and `reliable` of the carrier on which it came. */
 void ike_sa_receive(struct ike_sa *, uint64_t now, struct span message, const struct address *local,
-    const struct address *remote, struct ike_output *out);
+    const struct address *remote, bool reliable, struct ike_output *out);
 /* What an unauthenticated refusal of IKE_SA_INIT said, which is not believed over UDP (K4). False: none came. */
 bool ike_sa_doubt(const struct ike_sa *, struct error *why);
 void ike_sa_wake(struct ike_sa *, uint64_t now, struct ike_output *out); /* at or after ike_sa_deadline */
@@ -201,6 +215,15 @@ void ike_sa_carried(struct ike_sa *, uint64_t now, const struct address *local, 
     bool reliable, bool replaced, struct ike_output *out);
 void ike_sa_liveness(struct ike_sa *, uint64_t now, struct ike_output *out); /* an empty INFORMATIONAL (L2), unless a
                                                                               * request of ours is outstanding */
+/* MOBIKE: "find me where this comes from", over what ike_sa_carried said last. It is the next request, behind the one that
+ * is outstanding; nothing when it is outstanding itself (ike_sa_carried sends it again, with the same Message ID: K8), or
+ * when this side may not move. */
+void ike_sa_update(struct ike_sa *, uint64_t now, struct ike_output *out);
+void ike_sa_routability(struct ike_sa *, uint64_t now, struct ike_output *out); /* see IKE_EVENT_PEER_MOVED */
+bool ike_sa_may_move(
+    const struct ike_sa *); /* MOBIKE was negotiated, and this side began the first IKE SA of the line */
+bool ike_sa_updates(const struct ike_sa *); /* an UPDATE_SA_ADDRESSES is outstanding or waits for its turn */
+size_t ike_sa_peer_addresses(const struct ike_sa *, struct address out[IKE_ADDRESSES_MAX]); /* it told of; no ports */
 void ike_sa_heard(struct ike_sa *, uint64_t now); /* authentic ESP came: the peer is alive */
 void ike_sa_rekey(struct ike_sa *, uint64_t now, struct ike_output *out);
 void ike_sa_rekey_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out); /* soft expiry */

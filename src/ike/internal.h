@@ -10,6 +10,7 @@
 #define FRAGMENTS_OUT_MAX 24
 #define FRAGMENTS_IN_MAX 64
 #define ASSEMBLY_OCTETS_MAX ((size_t)65535)
+#define NAT_HASH_LENGTH ((size_t)20)
 #define COOKIE_MAX ((size_t)64)
 #define INIT_RETRIES_MAX 6 /* cookies and other groups, together */
 #define KE_RETRIES_MAX 3 /* of one CREATE_CHILD_SA */
@@ -29,6 +30,7 @@ struct turn {
     uint64_t now;
     struct ike_output *out;
     struct address local, remote; /* of the carrier of the message that is handled, else of the current one */
+    bool reliable; /* the same */
     struct span message; /* being handled, as it came; empty: none */
     /* Of a refusal: the group we want, the critical payload we don't know; the Child SA that is not there. */
     uint8_t notify_data[4], notify_spi[4];
@@ -65,7 +67,7 @@ struct exchange {
 };
 
 extern const struct exchange sa_init_exchange, auth_exchange, child_new_exchange, child_rekey_exchange,
-    ike_rekey_exchange, delete_exchange, liveness_exchange;
+    ike_rekey_exchange, delete_exchange, update_exchange, routability_exchange, liveness_exchange;
 
 /* --- keys.c --- */
 struct ike_keys {
@@ -139,6 +141,10 @@ bool selectors_within(const struct selector_list *inner, const struct selector_l
 MUST_USE bool nat_write(const struct ike_sa *, const struct turn *, uint64_t spi_r, struct message_writer *);
 void nat_read(const struct ike_sa *, const struct turn *, const struct payload_list *, uint64_t spi_r, bool *nat_local,
     bool *nat_remote);
+/* Whether both payloads of NAT detection are wanted in an answer: they are in the request. */
+bool nat_asked(const struct payload_list *);
+/* Keeps how the peer sees us. True: not as it did last (RFC 4555 section 3.8). */
+bool nat_seen(struct ike_sa *, const struct payload_list *);
 
 /* --- seal.c --- */
 struct sealed { /* a message of ours, kept for sending again; octets are the whole one, then its fragments */
@@ -241,6 +247,10 @@ bool nonce_is_lower(struct span a, struct span b); /* a below b */
 enum again { AGAIN_NO, AGAIN_QUEUED, AGAIN_HOPELESS }; /* HOPELESS: *err; the IKE SA should end (section 2.25) */
 enum again task_again(struct ike_sa *, struct turn *, const struct payload_list *, uint16_t refusal,
     const struct proposal_list *offered, struct error *);
+
+/* --- mobike.c --- */
+void mobike_offer(const struct ike_sa *, struct message_writer *); /* in IKE_AUTH: MOBIKE_SUPPORTED, our addresses */
+void mobike_accept(struct ike_sa *, const struct payload_list *); /* what the peer says of it there */
 
 /* --- request.c: our exchanges: queue, window of one, retransmission --- */
 struct task {
@@ -346,6 +356,18 @@ struct ike_sa {
     struct address local, remote; /* of the current carrier */
     bool reliable;
     bool mobike, fragmentation; /* negotiated */
+    bool mobile; /* we began the first IKE SA of the line: with MOBIKE we may move it */
+    bool nat_local, nat_remote; /* found last */
+    struct {
+        struct address local, remote;
+        bool reliable;
+    } asked; /* what our UPDATE_SA_ADDRESSES was written for */
+    unsigned stale; /* how many in a row were answered another way */
+    uint8_t cookie2[16];
+    uint8_t seen_as[NAT_HASH_LENGTH]; /* the peer's NAT_DETECTION_DESTINATION_IP */
+    bool has_seen_as;
+    struct address peer_address[IKE_ADDRESSES_MAX];
+    size_t peer_addresses;
     struct identity remote_id;
 
     bool has_keys;

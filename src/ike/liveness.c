@@ -2,10 +2,14 @@
 #include "ike/internal.h"
 
 static enum asked liveness_ask(struct ike_sa *sa, struct turn *turn, struct message_writer *m, struct error *err) {
-    (void)turn;
-    (void)m; /* empty */
-    (void)err;
-    return sa->state == IKE_STATE_ESTABLISHED || sa->state == IKE_STATE_REKEYED ? ASKED : NOTHING_TO_ASK;
+    if (sa->state != IKE_STATE_ESTABLISHED && sa->state != IKE_STATE_REKEYED)
+        return NOTHING_TO_ASK;
+    /* Whether the NAT in front of us still shows us as it did (RFC 4555 section 3.8); else it is empty. */
+    bool asks = ike_sa_may_move(sa) && sa->nat_local && !sa->reliable;
+    if (!asks || nat_write(sa, turn, sa->spi_r, m))
+        return ASKED;
+    fail(err, OURS, NOTIFY_NONE, "no memory for NAT detection");
+    return CANNOT_ASK;
 }
 
 /* Errors that end the IKE SA when they stand in an authentic request, sections 2.21.2 and 2.21.3. */
@@ -22,9 +26,10 @@ static enum answered liveness_answer(struct ike_sa *sa, struct turn *turn, const
     struct message_writer *m, struct error *err) {
     uint16_t words = last_words(list);
     struct error why;
-    (void)turn;
-    (void)m;
-    (void)err;
+    if (sa->mobike && nat_asked(list) && !nat_write(sa, turn, sa->spi_r, m)) {
+        fail(err, OURS, NOTIFY_TEMPORARY_FAILURE, "no memory for NAT detection");
+        return ANSWER_REFUSED;
+    }
     if (words == NOTIFY_AUTHENTICATION_FAILED)
         fail(&why, PEER, NOTIFY_NONE,
             "authentication failed: the peer does not accept us (AUTHENTICATION_FAILED): our identity or pre-shared "
@@ -40,11 +45,11 @@ static enum answered liveness_answer(struct ike_sa *sa, struct turn *turn, const
 
 static enum finished liveness_finish(
     struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint16_t refusal, struct error *err) {
-    (void)sa;
     (void)turn;
-    (void)list;
     (void)refusal; /* any answer says that it lives */
     (void)err;
+    if (ike_sa_may_move(sa) && sa->state == IKE_STATE_ESTABLISHED && nat_seen(sa, list))
+        queue_add(sa, &(struct task){.exchange = &update_exchange}, true);
     return FINISHED;
 }
 

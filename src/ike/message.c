@@ -6,7 +6,7 @@
 #include "ike/internal.h"
 
 static const struct exchange *const exchanges[] = {&sa_init_exchange, &auth_exchange, &ike_rekey_exchange,
-    &child_rekey_exchange, &child_new_exchange, &delete_exchange, &liveness_exchange};
+    &child_rekey_exchange, &child_new_exchange, &delete_exchange, &update_exchange, &liveness_exchange};
 
 /* --- payloads as the table wants them --- */
 
@@ -296,12 +296,13 @@ static void receive_protected(struct ike_sa *sa, struct turn *turn, struct inbou
 }
 
 void ike_sa_receive(struct ike_sa *sa, uint64_t now, struct span message, const struct address *local,
-    const struct address *remote, struct ike_output *out) {
+    const struct address *remote, bool reliable, struct ike_output *out) {
     struct turn turn = turn_of(sa, now, out);
     struct ike_header header;
     struct error ignored;
     turn.local = *local;
     turn.remote = *remote;
+    turn.reliable = reliable;
     turn.message = message;
     if (sa->over)
         return;

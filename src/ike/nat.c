@@ -1,8 +1,8 @@
 /* nat.c: NAT_DETECTION_SOURCE_IP and NAT_DETECTION_DESTINATION_IP, RFC 7296 section 2.23. Over TCP the ports are TCP's
  * (K13); what is found changes no encapsulation there (K5). */
-#include "ike/internal.h"
+#include <string.h>
 
-#define NAT_HASH_LENGTH ((size_t)20)
+#include "ike/internal.h"
 
 static bool hash(uint64_t spi_i, uint64_t spi_r, const struct address *address, uint8_t out[NAT_HASH_LENGTH]) {
     uint8_t octets[8 + 8 + 16 + 2];
@@ -50,4 +50,20 @@ void nat_read(const struct ike_sa *sa, const struct turn *turn, const struct pay
         return;
     *nat_local = none_matches(list, NOTIFY_NAT_DETECTION_DESTINATION_IP, ours);
     *nat_remote = none_matches(list, NOTIFY_NAT_DETECTION_SOURCE_IP, theirs);
+}
+
+bool nat_asked(const struct payload_list *list) {
+    struct notify notify;
+    return notify_find(list, NOTIFY_NAT_DETECTION_SOURCE_IP, &notify) ||
+           notify_find(list, NOTIFY_NAT_DETECTION_DESTINATION_IP, &notify);
+}
+
+bool nat_seen(struct ike_sa *sa, const struct payload_list *list) {
+    struct notify notify;
+    if (!notify_find(list, NOTIFY_NAT_DETECTION_DESTINATION_IP, &notify) || notify.data.length != NAT_HASH_LENGTH)
+        return false;
+    bool changed = sa->has_seen_as && !span_equal(notify.data, span_of(sa->seen_as, NAT_HASH_LENGTH));
+    memcpy(sa->seen_as, notify.data.at, NAT_HASH_LENGTH);
+    sa->has_seen_as = true;
+    return changed;
 }

@@ -42,6 +42,11 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     next->spi_taken = sa->spi_taken;
     next->spi_context = sa->spi_context;
     next->mobike = sa->mobike;
+    next->mobile = sa->mobile;
+    next->nat_local = sa->nat_local;
+    next->nat_remote = sa->nat_remote;
+    next->peer_addresses = sa->peer_addresses;
+    memcpy(next->peer_address, sa->peer_address, sizeof next->peer_address);
     next->fragmentation = sa->fragmentation;
     next->remote_id = sa->remote_id;
     next->keys.prf = chosen->prf;

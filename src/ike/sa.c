@@ -18,6 +18,7 @@ struct ike_sa *sa_new(const struct ike_config *config, enum ike_role role, const
     }
     sa->config = config;
     sa->role = role;
+    sa->mobile = role == IKE_INITIATOR;
     sa->state = IKE_STATE_INIT;
     sa->local = *local;
     sa->remote = *remote;
@@ -88,7 +89,7 @@ void ike_sa_free(struct ike_sa *sa) {
 /* --- one call --- */
 
 struct turn turn_of(const struct ike_sa *sa, uint64_t now, struct ike_output *out) {
-    return (struct turn){.now = now, .out = out, .local = sa->local, .remote = sa->remote};
+    return (struct turn){.now = now, .out = out, .local = sa->local, .remote = sa->remote, .reliable = sa->reliable};
 }
 
 /* There is always room: the caller emptied *out, and CHILD_DOWN leaves EVENTS_KEPT_FREE. */

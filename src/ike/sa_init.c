@@ -46,7 +46,9 @@ static void have_keys(struct ike_sa *sa, struct turn *turn, const struct payload
     key_exchange_free(sa->handshake->ke);
     sa->handshake->ke = NULL;
     struct ike_event *event = emit(turn, IKE_EVENT_KEYS);
-    nat_read(sa, turn, list, hashed_spi_r, &event->init.nat_local, &event->init.nat_remote);
+    nat_read(sa, turn, list, hashed_spi_r, &sa->nat_local, &sa->nat_remote);
+    event->init.nat_local = sa->nat_local;
+    event->init.nat_remote = sa->nat_remote;
 }
 
 static void ours(const struct ike_sa *sa, struct proposal_list *out) {

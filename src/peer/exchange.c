@@ -57,7 +57,8 @@ void exchange_receive(
         return;
     struct peer *peer = sa->peer;
     bool had_keys = ike_sa_state(sa->ike) != IKE_STATE_INIT;
-    ike_sa_receive(sa->ike, peers->now, message, &from->local, &from->remote, out);
+    ike_sa_receive(sa->ike, peers->now, message, &from->local, &from->remote,
+        from->transport != TRANSPORT_UDP, out);
     bool corrupt = out->corrupt && !out->authentic, authentic = out->authentic;
     if (out->fresh)
         doubt_heard(peers, peer, peers->now);

@@ -194,6 +194,12 @@ static void note(struct side *s, const struct ike_event *event) {
     case IKE_EVENT_KEYS:
         s->keys = *event;
         break;
+    case IKE_EVENT_UPDATED:
+        s->updated = *event;
+        break;
+    case IKE_EVENT_PEER_MOVED:
+        s->moved = *event;
+        break;
     case IKE_EVENT_RETRY:
         s->retry = *event;
         break;
@@ -277,7 +283,7 @@ void pair_deliver(struct pair *p, int to, struct span message) {
     if (sa == NULL)
         return;
     pair_begin(p);
-    ike_sa_receive(sa, p->now, message, &s->address, &other->address, &p->out);
+    ike_sa_receive(sa, p->now, message, &s->address, &other->address, p->reliable, &p->out);
     s->fresh = p->out.fresh;
     s->authentic = p->out.authentic;
     s->corrupt = p->out.corrupt;

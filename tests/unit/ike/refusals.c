@@ -245,7 +245,7 @@ static void C2_a_late_answer_to_another_spi_is_not_ours(void **state) {
     p->wire[0].octets[7] ^= 1; /* of an attempt before */
     pair_begin(p);
     ike_sa_receive(p->side[A].sa, p->now, span_of(p->wire[0].octets, p->wire[0].length), &p->side[A].address,
-        &p->side[B].address, &p->out);
+        &p->side[B].address, false, &p->out);
     assert_int_equal(p->out.events, 0);
     assert_int_equal(ike_sa_state(p->side[A].sa), IKE_STATE_INIT);
     pair_free(p);
