@@ -222,6 +222,7 @@ void ike_sa_update(struct ike_sa *, uint64_t now, struct ike_output *out);
 void ike_sa_routability(struct ike_sa *, uint64_t now, struct ike_output *out); /* see IKE_EVENT_PEER_MOVED */
 bool ike_sa_may_move(
     const struct ike_sa *); /* MOBIKE was negotiated, and this side began the first IKE SA of the line */
+bool ike_sa_mobike(const struct ike_sa *); /* negotiated */
 bool ike_sa_updates(const struct ike_sa *); /* an UPDATE_SA_ADDRESSES is outstanding or waits for its turn */
 size_t ike_sa_peer_addresses(const struct ike_sa *, struct address out[IKE_ADDRESSES_MAX]); /* it told of; no ports */
 void ike_sa_heard(struct ike_sa *, uint64_t now); /* authentic ESP came: the peer is alive */

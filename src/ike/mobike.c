@@ -243,6 +243,10 @@ bool ike_sa_may_move(const struct ike_sa *sa) {
     return sa->mobike && sa->mobile;
 }
 
+bool ike_sa_mobike(const struct ike_sa *sa) {
+    return sa->mobike;
+}
+
 bool ike_sa_updates(const struct ike_sa *sa) {
     return request_is(sa, &update_exchange) || queue_has(sa, &update_exchange);
 }

@@ -15,6 +15,8 @@ uint64_t path_later(uint64_t now, uint64_t ms); /* never past NEVER */
 /* order.c: which transport and target comes next; false: the round is over. */
 uint16_t path_port(const struct path *); /* of the peer, over the present transport */
 void path_order_first(struct path *, uint64_t now);
+/* For a move: UDP first, or last if it died. True: what is remembered of this network says that UDP does not pass. */
+bool path_order_move(struct path *, uint64_t now, bool udp_died);
 bool path_order_next(struct path *);
 bool path_order_has_next(const struct path *);
 
@@ -22,6 +24,13 @@ bool path_order_has_next(const struct path *);
 struct path_step path_reconnect_now(struct path *, uint64_t now);
 struct path_step path_reconnect_failed(struct path *, uint64_t now, const struct error *why);
 struct path_step path_reconnect_wake(struct path *, uint64_t now);
+struct path_step path_back_off(struct path *, uint64_t now);
+
+/* move.c */
+void path_move_sent(struct path *, uint64_t now);
+struct path_step path_move_failed(struct path *, uint64_t now, const struct error *why);
+struct path_step path_move_wake(struct path *, uint64_t now);
+void path_remember(struct path *, uint64_t now); /* path.c: what works on this network */
 
 /* words.c: "1.5 s", "UDP 192.0.2.1:500" and the sentences made of them. */
 #define PATH_WORDS_MAX 128

@@ -47,6 +47,18 @@ void path_order_first(struct path *path, uint64_t now) {
     path->transport = path->transports > 0 ? path->order[0] : TRANSPORT_NONE;
 }
 
+bool path_order_move(struct path *path, uint64_t now, bool udp_died) {
+    take_wanted(path);
+    if (udp_died && path->transports > 1 && path->order[0] == TRANSPORT_UDP) {
+        for (size_t i = 0; i + 1 < path->transports; i++)
+            path->order[i] = path->order[i + 1];
+        path->order[path->transports - 1] = TRANSPORT_UDP;
+    }
+    path->current = path->nth = 0;
+    path->transport = path->transports > 0 ? path->order[0] : TRANSPORT_NONE;
+    return remembered(path, now) != TRANSPORT_NONE;
+}
+
 bool path_order_has_next(const struct path *path) {
     return path->current + 1 < path->targets || path->nth + 1 < path->transports;
 }
@@ -73,5 +85,5 @@ uint16_t path_port(const struct path *path) {
     case TRANSPORT_NONE:
         break;
     }
-    return path->config->udp_port;
+    return path->established ? path->config->udp_nat_port : path->config->udp_port;
 }

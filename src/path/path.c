@@ -15,6 +15,7 @@ void path_config_defaults(struct path_config *config) {
         .try_tls_after_ms = 4 * SECOND, /* three SYNs */
         .reconnect_first_ms = 1 * SECOND,
         .reconnect_most_ms = 30 * SECOND,
+        .better_after_ms = 60 * SECOND,
         .udp_again_after_ms = 3600 * SECOND,
     };
 }
@@ -126,7 +127,7 @@ struct path_step path_begin(struct path *path, uint64_t now, const struct path_t
         path->target[i] = target[i];
     path->began_at = now;
     path->rounds = 0;
-    path->established = path->answered = path->reconnecting = path->silent = false;
+    path->established = path->answered = path->moving = path->reconnecting = path->silent = false;
     path->last = path->udp_last = path->tcp_last = (struct error){0};
     path_order_first(path, now);
     if (path->targets > 0 && path->transports > 0)
@@ -168,6 +169,8 @@ static struct path_step move_on(struct path *path, uint64_t now) {
 
 void path_sent(struct path *path, uint64_t now) {
     bool counts = !path->answered || path->transport == TRANSPORT_UDP;
+    if (path->established)
+        path_move_sent(path, now);
     if (path->established || !counts)
         return;
     path->sends++;
@@ -205,6 +208,13 @@ void path_answered(struct path *path, uint64_t now) {
         set_deadline(path, now);
 }
 
+void path_remember(struct path *path, uint64_t now) {
+    struct path_memory *memory = path->memory;
+    if (path->transports < 2 || (memory->worked == path->transport && memory->network == path->network))
+        return; /* `since` stays, so that UDP is tried again some time */
+    *memory = (struct path_memory){.network = path->network, .worked = path->transport, .since = now};
+}
+
 void path_established(struct path *path, uint64_t now) {
     path->established = true;
     path->reconnecting = false;
@@ -213,17 +223,12 @@ void path_established(struct path *path, uint64_t now) {
     path->backoff_ms = 0;
     path->tried_at = now;
     path->deadline = NEVER;
-    if (path->transports < 2)
-        return;
-    struct path_memory *memory = path->memory;
-    if (memory->worked == path->transport && memory->network == path->network)
-        return; /* `since` stays, so that UDP is tried again some time */
-    *memory = (struct path_memory){.network = path->network, .worked = path->transport, .since = now};
+    path_remember(path, now);
 }
 
 struct path_step path_failed(struct path *path, uint64_t now, const struct error *why) {
     if (path->established)
-        return path_reconnect_failed(path, now, why);
+        return path->moving ? path_move_failed(path, now, why) : path_reconnect_failed(path, now, why);
     if (path->deadline == NEVER && path->targets == 0)
         return path_wait();
     path->last = *why;
@@ -244,7 +249,7 @@ struct path_step path_wake(struct path *path, uint64_t now) {
     if (now < path->deadline)
         return path_wait();
     if (path->established)
-        return path_reconnect_wake(path, now);
+        return path->moving ? path_move_wake(path, now) : path_reconnect_wake(path, now);
     if (!path->refused) {
         path_say_silence(path, now, &path->last);
         path->silent = true;

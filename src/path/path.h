@@ -1,6 +1,6 @@
 /* path.h: the face of path/: which transport an Initiator's IKE SA takes, in which order, when it falls back, how a lost
- * stream is opened again. Pure: times and facts come in, one step comes out. Rows C1 to C6, L1, T4. A Responder has no
- * path: it never connects (L14).
+ * stream is opened again, what MOBIKE tries. Pure: times and facts come in, one step comes out. Rows C1 to C7, L1, K8,
+ * T4. A Responder has no path: it never connects (L14).
  *
  * A path is told what happened and answers with what to do next. It never keeps sockets or SAs: a step that says
  * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1, K3). */
@@ -35,6 +35,7 @@ struct path_config {
     uint64_t try_tls_after_ms; /* the same of a TCP stream behind which TLS is tried */
     uint64_t reconnect_first_ms; /* backoff before the 2nd reconnect (the 1st is at once), doubles ... */
     uint64_t reconnect_most_ms; /* ... up to this; jitter of a quarter each way */
+    uint64_t better_after_ms; /* over a stream, UDP is tried again so often while the SA runs (MOBIKE); NEVER: not */
     uint64_t udp_again_after_ms; /* a remembered fallback is forgotten after that (C4); NEVER: only with the network */
 };
 void path_config_defaults(struct path_config *);
@@ -49,6 +50,7 @@ struct path_memory {
 enum path_verb {
     PATH_WAIT, /* nothing now; path_wake at path_deadline */
     PATH_TRY, /* drop the IKE SA in progress, if any; begin a new one over `transport` to `remote` */
+    PATH_MOVE, /* take the request that waits over `transport` to `remote`; the SAs are kept (K8) */
     PATH_RECONNECT, /* open `transport` to `remote` for the SAs that are there */
     PATH_GIVE_UP, /* *why says it for a person */
 };
@@ -70,6 +72,8 @@ struct path {
     bool reconnecting; /* the stream of the established SA is gone; a new one is opened or waited for */
     enum transport order[PATH_TRANSPORTS]; /* what is tried, one after the other; what is remembered is the first */
     size_t transports, nth; /* in `order`; which is tried */
+    bool moving; /* MOBIKE: an UPDATE_SA_ADDRESSES looks for its way */
+    bool hurried; /* moving: UDP did not pass on this network the last time */
     bool waiting; /* for the backoff to pass */
     bool retried; /* stream: the peer wanted IKE_SA_INIT again; the stream may be replaced once for that (K3) */
     bool refused; /* UDP: an error came for the present try; waits until IKE_SA_INIT was sent often enough */
@@ -109,6 +113,18 @@ void path_established(struct path *, uint64_t now); /* the IKE SA is up: remembe
 struct path_step path_failed(struct path *, uint64_t now, const struct error *why);
 /* The stream of an established SA is gone: PATH_RECONNECT at once, or PATH_WAIT when the last one did not live long. */
 struct path_step path_lost(struct path *, uint64_t now, const struct error *why);
+/* MOBIKE: the IKE SA is to be carried by something else. `targets`: as in path_begin, the peer's present address first.
+ * udp_died: UDP comes last. PATH_MOVE, or PATH_WAIT where nothing can be tried. path_sent, path_connected, path_failed,
+ * path_lost (of the stream being tried) and path_wake say how it goes; path_moved ends it. */
+struct path_step path_move(
+    struct path *, uint64_t now, const struct path_target *, size_t targets, uint64_t network, bool udp_died);
+void path_moved(
+    struct path *, uint64_t now, enum transport, const struct address *remote); /* the answer came over it */
+bool path_better(const struct path *, struct path_step *out); /* a stream carries it, and this would be better */
+/* Without MOBIKE: this host is `local` now, on that network; and a backoff that runs ends at once. */
+void path_from(struct path *, const struct address *local, uint64_t network);
+struct path_step path_hurry(struct path *, uint64_t now);
+bool path_has_streams(const struct path_config *);
 /* The reconnected stream carried an authentic answer: backoff starts anew, counted. */
 void path_recovered(struct path *, uint64_t now);
 struct path_step path_wake(struct path *, uint64_t now);

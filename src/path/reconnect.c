@@ -11,7 +11,7 @@ struct path_step path_reconnect_now(struct path *path, uint64_t now) {
     return step;
 }
 
-static struct path_step back_off(struct path *path, uint64_t now) {
+struct path_step path_back_off(struct path *path, uint64_t now) {
     uint64_t most = path->config->reconnect_most_ms;
     if (path->backoff_ms == 0)
         path->backoff_ms = path->config->reconnect_first_ms;
@@ -26,6 +26,8 @@ static struct path_step back_off(struct path *path, uint64_t now) {
 struct path_step path_lost(struct path *path, uint64_t now, const struct error *why) {
     if (!path->established)
         return path_failed(path, now, why);
+    if (path->moving)
+        return path_move_failed(path, now, why);
     if (path->transport == TRANSPORT_UDP)
         return path_wait();
     path->last = *why;
@@ -36,8 +38,8 @@ struct path_step path_lost(struct path *path, uint64_t now, const struct error *
     path->waiting = false;
     /* One that is cut as soon as it works must not be opened as fast as the network allows. */
     if (now - path->tried_at < path->config->reconnect_first_ms)
-        return back_off(path, now);
-    return path_reconnect_now(path, now);
+        return path_back_off(path, now);
+    return path_repath_reconnect_now(path, now);
 }
 
 struct path_step path_reconnect_failed(struct path *path, uint64_t now, const struct error *why) {
@@ -45,7 +47,7 @@ struct path_step path_reconnect_failed(struct path *path, uint64_t now, const st
         return path_wait();
     path->last = *why;
     path->failures++;
-    return back_off(path, now);
+    return path_back_off(path, now);
 }
 
 struct path_step path_reconnect_wake(struct path *path, uint64_t now) {
@@ -55,7 +57,7 @@ struct path_step path_reconnect_wake(struct path *path, uint64_t now) {
     }
     if (path->waiting) {
         path->waiting = false;
-        return path_reconnect_now(path, now);
+        return path_repath_reconnect_now(path, now);
     }
     struct error why;
     path_say_silence(path, now, &why);
@@ -71,4 +73,17 @@ void path_recovered(struct path *path, uint64_t now) {
     path->failures = 0;
     path->backoff_ms = 0;
     path->deadline = NEVER;
+}
+
+void path_from(struct path *path, const struct address *local, uint64_t network) {
+    path->target[path->current].local = *local;
+    path->network = network;
+}
+
+struct path_step path_hurry(struct path *path, uint64_t now) {
+    if (!path->reconnecting || !path->waiting)
+        return path_wait();
+    path->waiting = false;
+    path->backoff_ms = 0;
+    return path_reconnect_now(path, now);
 }

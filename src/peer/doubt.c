@@ -16,7 +16,7 @@ static void ask(struct peers *peers, struct peer *peer) {
     if (!ike_sa_awaits_answer(sa->ike))
         exchange_liveness(peers, peer);
     else if (peer->carrier.transport == TRANSPORT_UDP)
-        exchange_carried(peers, peer);
+        exchange_carried(peers, peer, NULL);
 }
 
 void doubt_begin(struct peer *peer) {

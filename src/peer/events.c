@@ -74,6 +74,15 @@ void event_before(struct peers *peers, struct sa *sa, struct ike_event *event, c
     case IKE_EVENT_EXTRA:
         succeeded(peers, peer, event);
         break;
+    case IKE_EVENT_UPDATED:
+        roam_updated(peers, sa, event, from);
+        break;
+    case IKE_EVENT_PEER_MOVED:
+        follow_update(peers, sa, event, from);
+        break;
+    case IKE_EVENT_ROUTABLE:
+        follow_proved(peers, sa, from);
+        break;
     case IKE_EVENT_ESTABLISHED:
     case IKE_EVENT_INITIAL_CONTACT:
         break; /* first */

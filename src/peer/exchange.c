@@ -11,13 +11,17 @@ void exchange_follow(struct peers *peers, struct sa *sa, struct ike_output *out,
         event_first(peers, sa, &out->event[i]);
     for (size_t i = 0; i < out->events; i++)
         event_before(peers, sa, &out->event[i], from);
+    bool tries = false;
     for (size_t i = 0; i < out->datagrams; i++) {
         const struct ike_datagram *datagram = &out->datagram[i];
-        action_send(peers, peer, datagram->reply && from ? from : &peer->carrier,
+        tries |= !datagram->reply && peer_way(peer, sa) == &peer->roam.trial;
+        action_send(peers, peer, datagram->reply && from ? from : peer_way(peer, sa),
             span_of(out->octets + datagram->at, datagram->length));
     }
     if (out->datagrams > 0 && (!from || carrier_equal(from, &peer->carrier)))
         pulse_sent(peers, peer);
+    if (tries && peer->path.moving)
+        path_sent(&peer->path, peers->now);
     if (peer->initiator && (peer->phase == PHASE_INIT || peer->phase == PHASE_AUTH) && out->datagrams > 0)
         path_sent(&peer->path, peers->now);
     for (size_t i = 0; i < out->events; i++)
@@ -43,11 +47,11 @@ static void judge_carrier(struct peers *peers, struct sa *sa, const struct carri
         stream->strikes = 0;
     if (!out->fresh)
         return;
-    bool moves = may_move(peer, from);
+    bool moves = may_move(peer, from, MOVE_BY_IKE);
     if (stream && (moves || carrier_equal(from, &peer->carrier)))
         stream_proved(peers, stream, peer);
     if (moves)
-        move_to(peers, peer, from);
+        move_to(peers, peer, from, NULL);
 }
 
 void exchange_receive(
@@ -57,8 +61,7 @@ void exchange_receive(
         return;
     struct peer *peer = sa->peer;
     bool had_keys = ike_sa_state(sa->ike) != IKE_STATE_INIT;
-    ike_sa_receive(sa->ike, peers->now, message, &from->local, &from->remote,
-        from->transport != TRANSPORT_UDP, out);
+    ike_sa_receive(sa->ike, peers->now, message, &from->local, &from->remote, from->transport != TRANSPORT_UDP, out);
     bool corrupt = out->corrupt && !out->authentic, authentic = out->authentic;
     if (out->fresh)
         doubt_heard(peers, peer, peers->now);
@@ -71,6 +74,8 @@ void exchange_receive(
         stream_strike(peers, stream, "messages that cannot be parsed");
     if (authentic && peer->phase == PHASE_UP && carrier_equal(from, &peer->carrier))
         reconnect_heard(peers, peer);
+    if (authentic && peer->phase == PHASE_UP)
+        roam_heard(peers, peer, from);
     exchange_next_child(peers, peer);
 }
 
@@ -110,7 +115,7 @@ void exchange_wake(struct peers *peers, struct peer *peer) {
 }
 
 /* Requests that are outstanding go out again over what carries the peer now (K1, K2, L14). */
-void exchange_carried(struct peers *peers, struct peer *peer) {
+void exchange_carried(struct peers *peers, struct peer *peer, const struct sa *knows) {
     struct sa *all[PEER_SAS_MAX];
     size_t count = 0;
     for (struct sa *sa = peer->sas; sa && count < PEER_SAS_MAX; sa = sa->next)
@@ -120,7 +125,8 @@ void exchange_carried(struct peers *peers, struct peer *peer) {
         if (!out)
             continue;
         bool reliable = peer->carrier.transport != TRANSPORT_UDP;
-        ike_sa_carried(all[i]->ike, peers->now, &peer->carrier.local, &peer->carrier.remote, reliable, true, out);
+        ike_sa_carried(
+            all[i]->ike, peers->now, &peer->carrier.local, &peer->carrier.remote, reliable, all[i] != knows, out);
         exchange_follow(peers, all[i], out, NULL);
         output_give(peers, out);
     }
@@ -160,6 +166,25 @@ void exchange_liveness(struct peers *peers, struct peer *peer) {
     on_present(peers, peer, ike_sa_liveness);
 }
 
+void exchange_update(struct peers *peers, struct peer *peer) {
+    on_present(peers, peer, ike_sa_update);
+}
+
+void exchange_routability(struct peers *peers, struct peer *peer) {
+    on_present(peers, peer, ike_sa_routability);
+}
+
+void exchange_try(struct peers *peers, struct peer *peer) {
+    const struct carrier *trial = &peer->roam.trial;
+    struct sa *sa = peer_sa(peer);
+    struct ike_output *out = sa ? output_take(peers) : NULL;
+    if (!out)
+        return;
+    ike_sa_carried(sa->ike, peers->now, &trial->local, &trial->remote, trial->transport != TRANSPORT_UDP, true, out);
+    exchange_follow(peers, sa, out, NULL);
+    output_give(peers, out);
+}
+
 void exchange_delete(struct peers *peers, struct peer *peer) {
     on_present(peers, peer, ike_sa_delete);
 }
@@ -186,7 +211,10 @@ void exchange_next_child(struct peers *peers, struct peer *peer) {
         return;
     if (peer->hello_due) {
         peer->hello_due = false;
-        exchange_liveness(peers, peer);
+        if (peer->mobike)
+            exchange_update(peers, peer);
+        else
+            exchange_liveness(peers, peer);
         return;
     }
     const struct ike_config *config = &peer->conn->config.ike;

@@ -17,7 +17,8 @@ void initiate_attempt(struct peers *peers, struct peer *peer) {
     peer->phase = PHASE_RESOLVING;
     peer->due_at = peers->now + config->path.attempt_timeout_ms;
     peer->asked = 0;
-    peer->over_stream = peer->initial_contact = peer->hello_due = peer->losing = peer->behind_nat = false;
+    peer->mobike = peer->over_stream = peer->initial_contact = peer->hello_due = peer->losing = peer->behind_nat =
+        false;
     peer->told_up = false;
     peer->carrier = (struct carrier){0};
     peer->path.network = peers->network;
@@ -33,6 +34,8 @@ struct peer_output peers_resolved(struct peers *peers, uint64_t now, peer_id id,
     size_t count, const struct error *failed) {
     peers_begin(peers, now);
     struct peer *peer = table_get(&peers->by_id, id);
+    if (peer && peer->phase == PHASE_UP)
+        network_resolved(peers, peer, target, count, failed);
     if (!peer || peer->phase != PHASE_RESOLVING)
         return peers_finish(peers);
     peer_touch(peers, peer);
@@ -103,6 +106,9 @@ void initiate_step(struct peers *peers, struct peer *peer, const struct path_ste
     case PATH_TRY:
         try_transport(peers, peer, step);
         break;
+    case PATH_MOVE:
+        roam_step(peers, peer, step);
+        break;
     case PATH_RECONNECT:
         action_say(peers, peer, STEP_RECONNECTING, "connecting again to %s", carrier_text(&to, text));
         connect_ask(peers, peer, step);
@@ -140,7 +146,10 @@ struct peer_output peers_connected(struct peers *peers, uint64_t now, uint32_t a
     peer_touch(peers, peer);
     path_connected(&peer->path, now);
     if (peer->phase != PHASE_CONNECTING) {
-        reconnect_connected(peers, peer, carrier);
+        if (peer->phase == PHASE_UP && peer->path.moving)
+            roam_connected(peers, peer, carrier);
+        else
+            reconnect_connected(peers, peer, carrier);
         return peers_finish(peers);
     }
     char text[CARRIER_TEXT_MAX];
@@ -161,7 +170,8 @@ struct peer_output peers_connect_failed(struct peers *peers, uint64_t now, uint3
     struct path_step step = path_failed(&peer->path, now, why);
     if (peer->phase == PHASE_UP)
         action_say(peers, peer, STEP_REFUSED, "%s", why->text);
-    initiate_step(peers, peer, &step);
+    if (peer->phase != PHASE_UP || !roam_instead(peers, peer))
+        initiate_step(peers, peer, &step);
     return peers_finish(peers);
 }
 

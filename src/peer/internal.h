@@ -4,6 +4,7 @@
  * output.c: actions      table.c, timer.c: finding and waking      configure.c, conn.c: connections
  * life.c: peers and their SAs      exchange.c: what an IKE SA says      initiate.c, respond.c, choose.c: how one begins
  * stream.c, move.c, reconnect.c: what carries it      pulse.c: whether it still does      children.c, host.c: what it is for
+ * roam.c, follow.c: MOBIKE, as Initiator and as Responder      network.c: this host is somewhere else
  * notice.c, doubt.c, renew.c: one that may have forgotten us      loss.c, unique.c, commands.c: how one ends
  *      words.c, status.c: what people see */
 #ifndef IKETCP_PEER_INTERNAL_H
@@ -60,6 +61,18 @@ struct doubt {
     uint64_t hinted_at; /* the first notice of this test; NEVER: nothing is tested */
     uint64_t no_test_before; /* notices are passed over until then */
     uint32_t hints; /* since hinted_at */
+};
+
+/* What MOBIKE tries. */
+struct roam {
+    struct carrier trial; /* what requests of the present SA take instead of peer.carrier; NONE: nothing is tried */
+    bool probing; /* Initiator: a question over UDP, while a stream carries all */
+    bool proving; /* Responder: COOKIE2, to who said that the peer is there now */
+    bool asked; /* which address of ours leads to the peer now */
+    uint64_t probe_ends; /* of either */
+    uint64_t at; /* of the next question over UDP; NEVER */
+    struct carrier udp; /* that this move was tried with */
+    char host[ADDRESS_TEXT_MAX];
 };
 
 struct allowance { /* so many a second */
@@ -132,7 +145,8 @@ struct peer {
     bool quiet; /* its end is nobody's news: another peer of the connection is up */
     bool delete_due; /* our DELETE goes out when this call has said all that comes before it */
     bool hello_due; /* L2, behind the request that was outstanding */
-    bool over_stream; /* C5: it runs over TCP, so never over UDP again */
+    bool over_stream; /* C5: it runs over TCP, so over UDP only when MOBIKE moves it */
+    bool mobike; /* negotiated: UPDATE_SA_ADDRESSES moves it, over UDP nothing else */
     bool behind_nat; /* we are: the peer's address stays as it is (RFC 7296 section 2.23) */
     bool host_wanted, host_done, told_up;
     uint32_t host_asked; /* PEER_HOST_UPs that are not answered yet */
@@ -142,6 +156,7 @@ struct peer {
     uint64_t up_since, heard_at, lost_at;
     struct pulse pulse;
     struct doubt doubt;
+    struct roam roam;
     peer_id renewal; /* the peer that may take its place, 0: none */
     peer_id renews; /* whose place it may take, 0: nobody's */
     uint32_t tries; /* attempts that failed in a row */
@@ -230,7 +245,10 @@ void exchange_follow(struct peers *, struct sa *, struct ike_output *, const str
 void exchange_start(struct peers *, struct sa *);
 void exchange_receive(struct peers *, struct sa *, const struct carrier *from, struct stream *, struct span message);
 void exchange_wake(struct peers *, struct peer *);
-void exchange_carried(struct peers *, struct peer *);
+void exchange_carried(struct peers *, struct peer *, const struct sa *knows); /* it was told already; or NULL */
+void exchange_try(struct peers *, struct peer *); /* the present one goes over peer.roam.trial */
+void exchange_update(struct peers *, struct peer *);
+void exchange_routability(struct peers *, struct peer *);
 void exchange_liveness(struct peers *, struct peer *);
 void exchange_greet_predecessors(struct peers *, struct peer *);
 void exchange_delete(struct peers *, struct peer *);
@@ -268,8 +286,9 @@ void streams_release(struct peers *, struct peer *); /* its owner is gone (L9) *
 void streams_superseded(struct peers *, struct peer *, const struct stream *by);
 void stream_wake(struct peers *, struct stream *);
 void carrier_gone(struct peers *, struct peer *, const struct error *why);
-bool may_move(const struct peer *, const struct carrier *);
-void move_to(struct peers *, struct peer *, const struct carrier *);
+enum move_by { MOVE_BY_IKE, MOVE_BY_ESP };
+bool may_move(const struct peer *, const struct carrier *, enum move_by);
+void move_to(struct peers *, struct peer *, const struct carrier *, const struct sa *knows); /* see exchange_carried */
 void anchor_command(struct peers *, const struct peer *, enum traffic_verb); /* ADD or MOVE, to where it is */
 void tell_anchor(struct peers *, struct peer *);
 void reconnect_lost(struct peers *, struct peer *, const struct error *why);
@@ -277,6 +296,32 @@ void reconnect_connected(struct peers *, struct peer *, const struct carrier *);
 void reconnect_heard(struct peers *, struct peer *);
 void connect_cancel(struct peers *, struct peer *);
 void connect_ask(struct peers *, struct peer *, const struct path_step *);
+
+void connect_ask_beside(struct peers *, struct peer *, const struct path_step *); /* what there is stays */
+
+/* roam.c: the Initiator's */
+const struct carrier *peer_way(const struct peer *, const struct sa *); /* what its requests take */
+void roam_begin(struct peers *, struct peer *); /* it is up, or has moved */
+void roam_step(struct peers *, struct peer *, const struct path_step *);
+void roam_connected(struct peers *, struct peer *, const struct carrier *);
+void roam_move(struct peers *, struct peer *, const struct path_target *); /* MOBIKE: from there */
+bool roam_instead(struct peers *, struct peer *); /* true: it does not wait for a connection any more */
+void roam_watch(struct peers *, struct peer *);
+void roam_updated(struct peers *, struct sa *, const struct ike_event *, const struct carrier *from);
+void roam_heard(struct peers *, struct peer *, const struct carrier *from); /* something authentic */
+void roam_lost(struct peers *, struct peer *, const struct error *why); /* the stream that was tried */
+void roam_drop_trial(struct peers *, struct peer *);
+uint64_t roam_deadline(const struct peer *);
+void roam_wake(struct peers *, struct peer *);
+
+/* follow.c: the Responder's */
+void follow_update(struct peers *, struct sa *, const struct ike_event *, const struct carrier *from);
+void follow_proved(struct peers *, struct sa *, const struct carrier *from);
+void follow_not(struct peers *, struct peer *); /* in time */
+
+/* network.c */
+void network_resolved(
+    struct peers *, struct peer *, const struct path_target *, size_t count, const struct error *failed);
 
 /* pulse.c */
 void pulse_begin(struct peers *, struct peer *); /* it is up */

@@ -26,7 +26,7 @@ struct peer *peer_new(struct peers *peers, struct conn *conn, bool initiator) {
     peer->conn = conn;
     conn->peers++;
     peer->initiator = initiator;
-    peer->due_at = peer->pulse.at = NEVER;
+    peer->due_at = peer->pulse.at = peer->roam.at = NEVER;
     doubt_begin(peer);
     peer->timer = (struct timer){.at = NEVER, .owner = peer};
     peer->next = peers->peer_list;
@@ -109,6 +109,7 @@ void peer_settle(struct peers *peers, struct peer *peer) {
         if (!sa->closed)
             at = sooner(at, ike_sa_deadline(sa->ike));
     at = sooner(at, sooner(pulse_deadline(peer), doubt_deadline(peers, peer)));
+    at = sooner(at, roam_deadline(peer));
     if (at <= peers->now)
         at = peers->now + 1;
     (void)timer_set(&peers->timers, &peer->timer, at);

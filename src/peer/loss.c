@@ -40,6 +40,8 @@ void established(struct peers *peers, struct peer *peer) {
     peer->tries = 0;
     pulse_begin(peers, peer);
     doubt_begin(peer);
+    peer->mobike = ike_sa_mobike(sa->ike);
+    roam_begin(peers, peer);
     renew_done(peers, peer);
     if (peer->initiator)
         path_established(&peer->path, peers->now);
@@ -316,7 +318,8 @@ void peer_wake(struct peers *peers, struct peer *peer) {
         if (peer->phase == PHASE_INIT && peer->sas && ike_sa_doubt(peer->sas->ike, &doubt))
             path_doubted(&peer->path, &doubt);
         struct path_step step = path_wake(&peer->path, peers->now);
-        initiate_step(peers, peer, &step);
+        if (peer->phase != PHASE_UP || !roam_instead(peers, peer))
+            initiate_step(peers, peer, &step);
     }
     if (peer->phase != PHASE_OVER)
         exchange_wake(peers, peer);
@@ -324,4 +327,8 @@ void peer_wake(struct peers *peers, struct peer *peer) {
         pulse_wake(peers, peer);
     if (peer->phase == PHASE_UP)
         doubt_wake(peers, peer);
+    if (peer->phase == PHASE_UP)
+        roam_wake(peers, peer);
+    if (peer->phase == PHASE_UP)
+        roam_watch(peers, peer);
 }

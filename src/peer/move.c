@@ -1,20 +1,25 @@
 /* move.c: what carries a peer now, and what may change that: a fresh authentic message on another connection moves a
- * Responder (L5), fresh messages from another UDP address move a flow over UDP. Nothing moves from TCP to UDP (C5), nor
- * from UDP to TCP: a new IKE SA does (C2), else whoever has a datagram of ours that got lost could take the SA away. */
+ * Responder (L5), fresh messages from another UDP address move a flow over UDP. From TCP to UDP (C5) or from UDP to TCP
+ * only MOBIKE moves it (roam.c, follow.c) or a new IKE SA does (C2), else whoever has a datagram of ours that got lost
+ * could take the SA away. With MOBIKE no other IKE message moves a flow over UDP (RFC 4555 section 3.8), and ESP only
+ * follows a NAT to another port. */
 #include "peer/internal.h"
 
 /* An Initiator behind a NAT keeps the peer's address: who can delay a packet could send it from anywhere. */
 static bool pinned(const struct peer *peer) {
-    return peer->initiator && peer->behind_nat;
+    return peer->initiator && (peer->behind_nat || peer->mobike);
 }
 
 static bool same_remote(const struct carrier *a, const struct carrier *b) {
     return a->transport == b->transport && address_equal(&a->remote, &b->remote);
 }
 
-bool may_move(const struct peer *peer, const struct carrier *to) {
+bool may_move(const struct peer *peer, const struct carrier *to, enum move_by by) {
     if (peer->phase == PHASE_OVER || peer->phase == PHASE_CLOSING || carrier_equal(&peer->carrier, to))
         return false;
+    if (to->transport == TRANSPORT_UDP && peer->mobike)
+        return !peer->over_stream && !peer->initiator && by == MOVE_BY_ESP &&
+               address_same_host(&peer->carrier.remote, &to->remote);
     if (to->transport == TRANSPORT_UDP)
         return !peer->over_stream && (!pinned(peer) || same_remote(&peer->carrier, to));
     return !peer->initiator && peer->over_stream; /* the Originator chooses its connection itself */
@@ -24,6 +29,7 @@ void anchor_command(struct peers *peers, const struct peer *peer, enum traffic_v
     struct traffic_command *command = action_traffic(peers, peer, verb);
     command->carrier = peer->carrier;
     command->pinned = pinned(peer);
+    command->roams = peer->mobike;
 }
 
 void tell_anchor(struct peers *peers, struct peer *peer) {
@@ -36,13 +42,13 @@ static bool worth_words(const struct carrier *from, const struct carrier *to) {
     return from->transport != to->transport || !address_equal(&from->remote, &to->remote);
 }
 
-void move_to(struct peers *peers, struct peer *peer, const struct carrier *carrier) {
+void move_to(struct peers *peers, struct peer *peer, const struct carrier *carrier, const struct sa *knows) {
     struct carrier before = peer->carrier;
     bool was_lost = before.transport == TRANSPORT_NONE;
     peer->carrier = *carrier;
     peer_touch(peers, peer);
-    if (carrier->transport != TRANSPORT_UDP) {
-        peer->over_stream = true;
+    peer->over_stream = carrier->transport != TRANSPORT_UDP;
+    if (peer->over_stream) {
         streams_superseded(peers, peer, stream_find(peers, carrier));
     }
     tell_anchor(peers, peer);
@@ -55,7 +61,7 @@ void move_to(struct peers *peers, struct peer *peer, const struct carrier *carri
         action_say(peers, peer, STEP_MOVED, "moved to %s", carrier_text(carrier, text));
     }
     if (peer->phase == PHASE_UP)
-        exchange_carried(peers, peer);
+        exchange_carried(peers, peer, knows);
 }
 
 /* Another connection of the same peer that is still open: the one that said something valid last. */
@@ -71,7 +77,7 @@ static void responder_lost(struct peers *peers, struct peer *peer, const struct 
     const struct stream *other = another_stream(peer);
     if (other) {
         struct carrier carrier = other->carrier;
-        move_to(peers, peer, &carrier);
+        move_to(peers, peer, &carrier, NULL);
         return;
     }
     tell_anchor(peers, peer);
@@ -115,7 +121,8 @@ static void moved_by_esp(struct peers *peers, const struct traffic_report *repor
     if (report->carrier.transport != TRANSPORT_UDP)
         stream = stream_find(peers, &report->carrier);
     bool foreign = report->carrier.transport != TRANSPORT_UDP && (!stream || (stream->owner && stream->owner != peer));
-    if (foreign || (!may_move(peer, &report->carrier) && !carrier_equal(&peer->carrier, &report->carrier))) {
+    if (foreign ||
+        (!may_move(peer, &report->carrier, MOVE_BY_ESP) && !carrier_equal(&peer->carrier, &report->carrier))) {
         tell_anchor(peers, peer); /* back to where it belongs */
         return;
     }
@@ -124,7 +131,7 @@ static void moved_by_esp(struct peers *peers, const struct traffic_report *repor
     if (carrier_equal(&peer->carrier, &report->carrier))
         tell_anchor(peers, peer); /* confirmed */
     else
-        move_to(peers, peer, &report->carrier);
+        move_to(peers, peer, &report->carrier, NULL);
     struct sa *sa = peer_sa(peer);
     if (sa)
         ike_sa_heard(sa->ike, peers->now);

@@ -65,7 +65,7 @@ struct peers;
 typedef uint32_t peer_id; /* one live peer or a connection that is down; 0: none */
 
 enum peer_action_kind {
-    PEER_RESOLVE, /* (peer, host): look it up, answer peers_resolved */
+    PEER_RESOLVE, /* (peer, host): look it up, and our address towards it; answer peers_resolved */
     PEER_SEND, /* (carrier, octets, bare): an IKE message; on UDP 4500 and streams its carrier adds the marker */
     PEER_CONNECT, /* (peer, attempt, carrier): open a stream, answer peers_connected or peers_connect_failed */
     PEER_CANCEL, /* (attempt): no longer wanted; no answer */
@@ -102,8 +102,8 @@ enum peer_step {
 };
 
 enum traffic_verb {
-    TRAFFIC_ANCHOR_ADD, /* (anchor, carrier, pinned) */
-    TRAFFIC_ANCHOR_MOVE, /* (anchor, carrier, pinned): a fresh authentic IKE message came over it (L5) or we chose it;
+    TRAFFIC_ANCHOR_ADD, /* (anchor, carrier, pinned, roams) */
+    TRAFFIC_ANCHOR_MOVE, /* (anchor, carrier, pinned, roams): a fresh authentic IKE message came over it (L5) or we chose it;
                             * transport NONE: nothing carries it at the moment, drop */
     TRAFFIC_ANCHOR_REMOVE, /* (anchor): with all that is still installed */
     TRAFFIC_INSTALL, /* (anchor, sa, outbound_now, replaces): the worker's from now on */
@@ -114,6 +114,7 @@ struct traffic_command {
     uint32_t anchor;
     struct carrier carrier;
     bool pinned; /* ESP from another UDP address does not move it: we are behind a NAT, the peer is not */
+    bool roams; /* MOBIKE says where it is: ESP over UDP follows to another port of the same host at most */
     struct esp_sa *sa;
     bool outbound_now; /* else from the first authentic packet that came in on it, or when `replaces` is retired */
     uint32_t replaces; /* spi_in, 0: none */
@@ -170,6 +171,8 @@ void peers_free(struct peers *);
  * politely; new ones with PEER_START_AUTO begin. */
 struct peer_output peers_configure(struct peers *, uint64_t now, const struct peer_config *, size_t count);
 void peers_set_network(struct peers *, uint64_t network); /* see path_memory */
+/* Addresses or routes of this host changed: whose way out is another one now moves, or connects again. */
+struct peer_output peers_network_changed(struct peers *, uint64_t now);
 
 struct peer_output peers_up(struct peers *, uint64_t now, const char *connection, peer_id *peer, struct error *);
 struct peer_output peers_down(struct peers *, uint64_t now, const char *connection, size_t *found);

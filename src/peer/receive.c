@@ -41,8 +41,8 @@ static void deliver(struct peers *peers, const struct carrier *carrier, struct s
         stream_strike(peers, stream, "messages of another IKE SA");
         return; /* L7 */
     }
-    if (!stream && sa->peer->over_stream)
-        return; /* C5 */
+    if (!stream && sa->peer->over_stream && !sa->peer->mobike)
+        return; /* C5: only MOBIKE moves it from a stream to UDP */
     exchange_receive(peers, sa, carrier, stream, message);
 }
 

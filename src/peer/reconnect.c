@@ -15,6 +15,10 @@ void connect_cancel(struct peers *peers, struct peer *peer) {
 void connect_ask(struct peers *peers, struct peer *peer, const struct path_step *step) {
     connect_cancel(peers, peer);
     streams_release(peers, peer); /* one that was opened and stayed silent */
+    connect_ask_beside(peers, peer, step);
+}
+
+void connect_ask_beside(struct peers *peers, struct peer *peer, const struct path_step *step) {
     do
         peers->next_attempt++;
     while (peers->next_attempt == 0 || table_get(&peers->by_attempt, peers->next_attempt));
@@ -31,6 +35,12 @@ void connect_ask(struct peers *peers, struct peer *peer, const struct path_step 
 void reconnect_lost(struct peers *peers, struct peer *peer, const struct error *why) {
     tell_anchor(peers, peer);
     action_say(peers, peer, STEP_LOST, "%s; the SAs are kept", why->text);
+    if (peer->path.moving) { /* on its way to another one, unless this was that */
+        if (peer->roam.trial.stream && !stream_find(peers, &peer->roam.trial))
+            roam_lost(peers, peer, why);
+        return;
+    }
+    roam_drop_trial(peers, peer);
     struct path_step step = path_lost(&peer->path, peers->now, why);
     initiate_step(peers, peer, &step);
 }
@@ -46,7 +56,7 @@ void reconnect_connected(struct peers *peers, struct peer *peer, const struct ca
         return;
     }
     peer->hello_due = true;
-    exchange_carried(peers, peer);
+    exchange_carried(peers, peer, NULL);
     exchange_greet_predecessors(peers, peer);
     exchange_next_child(peers, peer);
     if (peer->phase == PHASE_UP)

@@ -113,6 +113,13 @@ void stream_proved(struct peers *peers, struct stream *stream, struct peer *owne
     (void)timer_set(&peers->timers, &stream->timer, NEVER);
 }
 
+static void carrier_or_trial_gone(struct peers *peers, struct peer *owner, uint32_t number, const struct error *why) {
+    if (owner && owner->carrier.stream == number)
+        carrier_gone(peers, owner, why);
+    else if (owner && owner->roam.trial.stream == number)
+        roam_lost(peers, owner, why);
+}
+
 void stream_close(struct peers *peers, struct stream *stream, const char *why) {
     if (forgotten(peers, stream))
         return;
@@ -122,8 +129,7 @@ void stream_close(struct peers *peers, struct stream *stream, const char *why) {
     (void)fail(&err, PEER, 0, "the connection was closed: %s", why);
     action_add(peers, PEER_CLOSE, owner)->carrier = carrier;
     stream_forget(peers, stream);
-    if (owner && owner->carrier.stream == carrier.stream)
-        carrier_gone(peers, owner, &err);
+    carrier_or_trial_gone(peers, owner, carrier.stream, &err);
 }
 
 bool stream_strike(struct peers *peers, struct stream *stream, const char *why) {
@@ -151,7 +157,8 @@ void streams_release(struct peers *peers, struct peer *peer) {
             (void)timer_set(&peers->timers, &stream->timer, peers->now + peers->limits.orphan_stream_ms);
         }
     }
-    peer->carrier = (struct carrier){0};
+    peer->carrier = peer->roam.trial = (struct carrier){0};
+    peer->roam.probing = peer->roam.proving = false;
 }
 
 /* L6: the older ones stay readable; one that was superseded and stays idle is closed in the end, and there is never more
@@ -204,7 +211,6 @@ struct peer_output peers_stream_lost(struct peers *peers, uint64_t now, uint32_t
         err = *why;
     else
         (void)fail(&err, PEER, 0, "the other side closed the connection");
-    if (owner && owner->carrier.stream == number)
-        carrier_gone(peers, owner, &err);
+    carrier_or_trial_gone(peers, owner, number, &err);
     return peers_finish(peers);
 }

@@ -33,8 +33,8 @@ bool anchor_carry(struct traffic *traffic, struct anchor *anchor, const struct c
         table_remove(&traffic->by_stream, anchor->carrier.stream);
     anchor->carrier = *carrier;
     anchor->unconfirmed = false;
-    if (carrier->transport == TRANSPORT_TCP || carrier->transport == TRANSPORT_TLS)
-        anchor->over_stream = true;
+    if (carrier->transport != TRANSPORT_NONE)
+        anchor->over_stream = carrier->transport != TRANSPORT_UDP;
     if (carrier->stream && !table_put(&traffic->by_stream, carrier->stream, anchor)) {
         anchor->carrier = (struct carrier){0};
         return false;
@@ -44,6 +44,8 @@ bool anchor_carry(struct traffic *traffic, struct anchor *anchor, const struct c
 
 /* L5 asks for authentic fresh ESP, which the caller has; C2, C5 and L7 are asked here. */
 bool anchor_may_move(const struct traffic *traffic, const struct anchor *anchor, const struct carrier *to) {
+    if (to->transport == TRANSPORT_UDP && anchor->roams)
+        return !anchor->over_stream && !anchor->pinned && address_same_host(&anchor->carrier.remote, &to->remote);
     if (to->transport == TRANSPORT_UDP)
         return !anchor->over_stream && (!anchor->pinned || address_equal(&anchor->carrier.remote, &to->remote));
     if (anchor->carrier.transport == TRANSPORT_UDP)
@@ -52,7 +54,8 @@ bool anchor_may_move(const struct traffic *traffic, const struct anchor *anchor,
     return !other || other == anchor;
 }
 
-static void anchor_add(struct traffic *traffic, uint32_t number, const struct carrier *carrier, bool pinned) {
+static void anchor_add(struct traffic *traffic, const struct traffic_command *command) {
+    uint32_t number = command->anchor;
     struct anchor *anchor = table_get(&traffic->by_anchor, number);
     if (!anchor) {
         anchor = calloc(1, sizeof *anchor);
@@ -63,8 +66,9 @@ static void anchor_add(struct traffic *traffic, uint32_t number, const struct ca
         anchor->number = number;
         traffic->anchors++;
     }
-    anchor->pinned = pinned;
-    anchor_carry(traffic, anchor, carrier);
+    anchor->pinned = command->pinned;
+    anchor->roams = command->roams;
+    anchor_carry(traffic, anchor, &command->carrier);
 }
 
 /* --- SAs --- */
@@ -142,11 +146,12 @@ void traffic_apply(
     struct installed *installed;
     switch (command->verb) {
     case TRAFFIC_ANCHOR_ADD:
-        anchor_add(traffic, command->anchor, &command->carrier, command->pinned);
+        anchor_add(traffic, command);
         break;
     case TRAFFIC_ANCHOR_MOVE:
         if (anchor) {
             anchor->pinned = command->pinned;
+            anchor->roams = command->roams;
             anchor_carry(traffic, anchor, &command->carrier);
         }
         break;

@@ -13,8 +13,9 @@
 struct anchor {
     uint32_t number;
     struct carrier carrier;
-    bool over_stream; /* C5: never over UDP again */
+    bool over_stream; /* C5: over UDP only when a command says so */
     bool pinned; /* stays at the remote's UDP address */
+    bool roams; /* MOBIKE: over UDP only another port of the same host is followed */
     bool unconfirmed; /* moved here by ESP, and no command said so yet */
     uint32_t batches; /* since then: a report may be lost on its way, so it is said again now and then */
     struct installed *sas;

@@ -255,8 +255,18 @@ static void send_udp(struct net *net, int end, const struct carrier *carrier, co
     int to = end_at(net, &carrier->remote);
     if (net->nat_port && !nat_takes(net, end, to))
         return;
-    if (net->udp_blocked || to < 0)
+    if (net->udp_blocked || to < 0 ||
+        (!address_is_any(&carrier->local) && !address_same_host(&carrier->local, &net->end[end].outer)))
         return;
+    if (net->deaf == to + 1)
+        return;
+    if (net->catch_udp && end == WEST) {
+        if (net->caught < 8 && length <= sizeof net->catch[0].octets) {
+            memcpy(net->catch[net->caught].octets, octets, length);
+            net->catch[net->caught++].length = length;
+        }
+        return;
+    }
     if (net->port_blocked && carrier->remote.port == net->port_blocked)
         return;
     if (net->drop_next_udp > 0) {
@@ -515,7 +525,7 @@ static void connected(struct net *net, struct net_event *event) {
 
 static void happen(struct net *net, struct net_event *event) {
     struct net_end *e = &net->end[event->end];
-    struct path_target target = {.remote = net->end[EAST].outer};
+    struct path_target target = {.local = e->outer, .remote = net->end[EAST].outer};
     if (event->end == EAST)
         target.remote = net->end[WEST].outer;
     switch (event->kind) {
@@ -647,6 +657,15 @@ void net_cut(struct net *net) {
     for (size_t i = 0, count = net->streams; i < count; i++)
         for (int side = 0; side < 2; side++)
             net_lose(net, &net->stream[i], side);
+}
+
+void net_move(struct net *net, int end, uint8_t last_octet) {
+    net->end[end].outer.octets[3] = last_octet;
+    for (size_t i = 0; i < net->streams; i++)
+        if (net->stream[i].end[0] == end || net->stream[i].end[1] == end)
+            net->stream[i].carries = false;
+    peers_set_network(net->end[end].peers, last_octet);
+    net_take(net, end, peers_network_changed(net->end[end].peers, net->now));
 }
 
 void net_break_silently(struct net *net) {

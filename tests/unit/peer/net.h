@@ -67,6 +67,13 @@ struct net {
     struct net_stream stream[128];
     size_t streams;
     bool udp_blocked, tcp_refused, tcp_dropped, auth_refused;
+    int deaf; /* 1 + the end that gets nothing over UDP; 0: none */
+    bool catch_udp; /* what west sends over UDP is lost, and kept here: */
+    struct {
+        uint8_t octets[1500];
+        size_t length;
+    } catch[8];
+    size_t caught;
     int drop_next_udp; /* so many datagrams from now on */
     uint16_t port_blocked; /* UDP to or from it is lost; 0: none */
     uint64_t udp_delay; /* more than NET_DELAY */
@@ -104,6 +111,8 @@ struct net_stream *net_stream(struct net *); /* the newest that is open on both 
 size_t net_open_streams(const struct net *, int end);
 void net_cut(struct net *); /* every stream breaks; both sides notice at once */
 void net_break_silently(struct net *); /* what is written goes nowhere and nobody is told */
+/* It has another address now, on another network: what was is gone, and the host says so. */
+void net_move(struct net *, int end, uint8_t last_octet);
 void net_lose(struct net *, struct net_stream *, int side);
 /* A stream of an attacker to `end`, prefix sent. */
 struct carrier net_attack(struct net *, int end);
