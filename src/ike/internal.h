@@ -250,6 +250,7 @@ enum again task_again(struct ike_sa *, struct turn *, const struct payload_list 
 
 /* --- mobike.c --- */
 void mobike_offer(const struct ike_sa *, struct message_writer *); /* in IKE_AUTH: MOBIKE_SUPPORTED, our addresses */
+void mobike_carried(struct ike_sa *, const struct address *local, const struct address *remote, bool reliable);
 void mobike_accept(struct ike_sa *, const struct payload_list *); /* what the peer says of it there */
 
 /* --- request.c: our exchanges: queue, window of one, retransmission --- */
@@ -361,6 +362,7 @@ struct ike_sa {
     struct {
         struct address local, remote;
         bool reliable;
+        bool elsewhere; /* it was sent over something else as well */
     } asked; /* what our UPDATE_SA_ADDRESSES was written for */
     unsigned stale; /* how many in a row were answered another way */
     uint8_t cookie2[16];

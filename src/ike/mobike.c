@@ -91,6 +91,7 @@ static enum asked update_ask(struct ike_sa *sa, struct turn *turn, struct messag
     here.local = sa->asked.local = sa->local;
     here.remote = sa->asked.remote = sa->remote;
     sa->asked.reliable = sa->reliable;
+    sa->asked.elsewhere = false;
     notify_add(m, NOTIFY_UPDATE_SA_ADDRESSES, span_of(NULL, 0));
     if (sa->config->refuse_nats && !sa->reliable)
         notify_add(m, NOTIFY_NO_NATS_ALLOWED, span_of(data, no_nats(&sa->local, &sa->remote, data)));
@@ -100,13 +101,22 @@ static enum asked update_ask(struct ike_sa *sa, struct turn *turn, struct messag
     return CANNOT_ASK;
 }
 
-static bool went_another_way(const struct ike_sa *sa, const struct turn *turn) {
-    return sa->asked.reliable != turn->reliable || !address_equal(&sa->asked.local, &turn->local) ||
-           !address_equal(&sa->asked.remote, &turn->remote);
+/* Called before sa->local, remote and reliable become these. */
+void mobike_carried(struct ike_sa *sa, const struct address *local, const struct address *remote, bool reliable) {
+    if (sa->reliable == reliable && address_equal(&sa->local, local) && address_equal(&sa->remote, remote))
+        return;
+    sa->asked.elsewhere = true;
+    sa->has_seen_as = false; /* a NAT on the other way shows us as another */
 }
 
-/* The answer says what carries the SA from now on. Where that is not what the request was written for, its NAT detection
- * said nothing true, and another exchange follows at once (K14). */
+static bool went_another_way(const struct ike_sa *sa, const struct turn *turn) {
+    return sa->asked.elsewhere || sa->asked.reliable != turn->reliable ||
+           !address_equal(&sa->asked.local, &turn->local) || !address_equal(&sa->asked.remote, &turn->remote);
+}
+
+/* The answer says what carries the SA from now on. Where the request was written for another way, its NAT detection said
+ * nothing true; where it went two ways, the peer may have seen the other one first. Then another exchange follows at once
+ * (K14). */
 static enum finished update_finish(
     struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint16_t refusal, struct error *err) {
     char name[IANA_NAME_MAX];

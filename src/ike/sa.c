@@ -323,6 +323,7 @@ void ike_sa_delete(struct ike_sa *sa, uint64_t now, struct ike_output *out) {
 void ike_sa_carried(struct ike_sa *sa, uint64_t now, const struct address *local, const struct address *remote,
     bool reliable, bool replaced, struct ike_output *out) {
     bool before = sa->reliable;
+    mobike_carried(sa, local, remote, reliable);
     sa->local = *local;
     sa->remote = *remote;
     sa->reliable = reliable;

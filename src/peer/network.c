@@ -33,6 +33,8 @@ static void over_udp(struct peers *peers, struct peer *peer, const struct addres
     uint16_t port = peer->carrier.local.port;
     peer->carrier.local = *local;
     peer->carrier.local.port = port;
+    peer->behind_nat = true; /* nobody says that we are not */
+    pulse_begin(peers, peer);
     tell_anchor(peers, peer);
     exchange_carried(peers, peer, NULL);
     exchange_liveness(peers, peer);

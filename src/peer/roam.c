@@ -230,7 +230,7 @@ void roam_heard(struct peers *peers, struct peer *peer, const struct carrier *fr
     struct path_target target = present(peer);
     target.local = from->local;
     target.local.port = 0;
-    end_probe(peers, peer);
+    peer->roam.probing = false;
     move(peers, peer, &target, false);
 }
 

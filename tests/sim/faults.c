@@ -12,6 +12,10 @@ enum fault {
     FAULT_ATTACK,
     FAULT_TCP_DEAD,
     FAULT_TCP_BACK,
+    FAULT_ROAM,
+    FAULT_ROAM_NOTICED,
+    FAULT_UDP_OPENS,
+    FAULT_UDP_SHUTS,
     FAULT_RESTART,
     FAULT_AFTER_RESTART
 };
@@ -40,6 +44,12 @@ void faults_plan(struct world *world) {
         plan(world, FAULT_ATTACK, some_time(world));
     for (uint32_t i = world_random(world, 3); i > 0; i--)
         plan(world, FAULT_RESTART, some_time(world));
+    for (uint32_t i = world_random(world, 4); i > 0; i--)
+        plan(world, FAULT_ROAM, some_time(world));
+    for (uint32_t i = world_random(world, 3); world->mobike && i > 0; i--) {
+        plan(world, FAULT_UDP_OPENS, some_time(world));
+        plan(world, FAULT_UDP_SHUTS, some_time(world));
+    }
     if (world->nat)
         for (int i = 0; i < 2; i++)
             plan(world, FAULT_REBIND, some_time(world));
@@ -79,6 +89,30 @@ static void restart(struct world *world) {
     plan(world, FAULT_AFTER_RESTART, world->now + SECOND);
 }
 
+/* Its host says so a moment later. */
+static void roam(struct world *world) {
+    struct node *node = &world->node[1 + world_random(world, (uint32_t)world->nodes - 1)];
+    if (disturbed(world, world->now))
+        return;
+    world->roams++;
+    network_roam(world, node);
+    world_say(world, "----- %s is on another network%s", node->name, node->udp_blocked ? ", without UDP" : "");
+    disturb(world, SECOND, (world->mobike ? 20 : 80) * SECOND);
+    struct event *event = world_schedule(world, world_random(world, 1500), EVENT_FAULT);
+    event->fault = FAULT_ROAM_NOTICED;
+    event->node = node;
+}
+
+static void udp_opens(struct world *world, bool opens) {
+    if (world->udp_blocked != opens || disturbed(world, world->now))
+        return;
+    world_say(world, "----- UDP %s", opens ? "passes from now on" : "does not pass any more");
+    world->udp_blocked = !opens;
+    world->udp_was_open |= opens;
+    if (!opens)
+        disturb(world, SECOND, 60 * SECOND); /* until somebody asks */
+}
+
 static void rekey(struct world *world, struct node *node) {
     struct error error = {0};
     world->rekeys_asked++;
@@ -111,6 +145,7 @@ void faults_event(struct world *world, struct event *event) {
             break; /* two in a row may last longer than an exchange, and giving up would be right */
         world_say(world, "----- no UDP for a while");
         world->udp_dead = true;
+        world->udp_deaths++;
         disturb(world, SECOND, 21 * SECOND);
         plan(world, FAULT_UDP_BACK, world->now + 1 * SECOND + world_random(world, 19000));
         break;
@@ -131,6 +166,17 @@ void faults_event(struct world *world, struct event *event) {
         break;
     case FAULT_ATTACK:
         attacker_strikes(world);
+        break;
+    case FAULT_ROAM:
+        roam(world);
+        break;
+    case FAULT_ROAM_NOTICED:
+        peers_set_network(event->node->peers, event->node->outer.octets[3]);
+        node_take(event->node, peers_network_changed(event->node->peers, world->now));
+        break;
+    case FAULT_UDP_OPENS:
+    case FAULT_UDP_SHUTS:
+        udp_opens(world, event->fault == FAULT_UDP_OPENS);
         break;
     case FAULT_RESTART:
         restart(world);

@@ -41,7 +41,8 @@ void network_udp(struct world *world, struct node *from, const struct carrier *c
         watch_stranger(world, from, payload);
     from->nat_until = world->now + NAT_MEMORY;
     bool nat_port = carrier->local.port == 4500 || carrier->remote.port == 4500;
-    if (world->udp_blocked || world->udp_dead || (world->nat_port_blocked && nat_port))
+    bool gone = !address_is_any(&carrier->local) && !address_same_host(&carrier->local, &from->outer);
+    if (world->udp_blocked || world->udp_dead || from->udp_blocked || (world->nat_port_blocked && nat_port) || gone)
         return;
     int copies = world_chance(world, world->duplicate_permille) ? 2 : 1;
     for (int i = 0; i < copies; i++) {
@@ -78,7 +79,7 @@ static struct node *behind(struct world *world, const struct address *to, struct
 void network_udp_arrives(struct world *world, struct event *event) {
     struct carrier carrier = {.transport = TRANSPORT_UDP, .remote = event->from};
     struct node *node = behind(world, &event->to, &carrier.local);
-    if (!node || world->udp_dead || (carrier.local.port != 500 && carrier.local.port != 4500))
+    if (!node || world->udp_dead || node->udp_blocked || (carrier.local.port != 500 && carrier.local.port != 4500))
         return;
     bool corrupt = false;
     node_payloads(node, &carrier, carrier.local.port == 4500, NULL, event->octets, event->length, &corrupt);
@@ -319,6 +320,23 @@ void network_reset(struct world *world, struct node *node) {
             if (!link->cut)
                 towards(world, link, !side, EVENT_STREAM_END, NULL, 0);
         }
+}
+
+/* Behind a NAT there, or not; where UDP passes, or not. */
+void network_roam(struct world *world, struct node *node) {
+    uint8_t number = (uint8_t)(10 + 3 * world->roams + (uint64_t)node->number);
+    node->outer = (struct address){.family = 4, .octets = {198, 51, 100, number}};
+    node->seen_as = node->outer;
+    if (world_chance(world, 400)) {
+        node->seen_as = (struct address){.family = 4, .octets = {203, 0, 113, number}};
+        node->seen_as.port = (uint16_t)(10000 * node->number + 100 * number);
+    }
+    node->udp_blocked = world_chance(world, 400);
+    world->udp_was_open |= !node->udp_blocked && !world->udp_blocked && !world->nat_port_blocked;
+    node->nat_until = 0;
+    for (struct link *link = world->links; link; link = link->next)
+        if (link->end[0].node == node && !link->end[0].gone && !link->cut)
+            cut_link(world, link, CUT_BLACK_HOLE);
 }
 
 void network_rebind(struct world *world) {

@@ -73,6 +73,7 @@ static void configure_common(struct world *world, struct peer_config *config) {
     ike->force_encapsulation = true;
     config->nat_keepalive_ms = 20 * SECOND;
     ike->fragmentation = true;
+    ike->mobike = world->mobike;
     ike->initial_contact = true;
     path_config_defaults(&config->path);
     config->local_port = 500;
@@ -114,6 +115,8 @@ static struct address outer_of(const struct world *world, size_t number) {
 static void draw_network(struct world *world) {
     world->udp_blocked = world_chance(world, 600);
     world->nat_port_blocked = !world->udp_blocked && world_chance(world, 250);
+    world->udp_was_open = !world->udp_blocked && !world->nat_port_blocked;
+    world->mobike = world_chance(world, 700);
     world->delay_min = 1 + world_random(world, 40);
     world->delay_spread = world_chance(world, 500) ? world_random(world, 30) : 0;
     world->loss_permille = world_chance(world, 500) ? world_random(world, 40) : 0;

@@ -99,6 +99,8 @@ struct node {
     size_t connect_count;
     uint64_t nat_until; /* behind a NAT: when it forgets where UDP for us goes */
     bool esp_over_stream; /* a client's ESP was seen on a stream (C5) */
+    uint64_t udp_init_at; /* its last IKE_SA_INIT over UDP: a new IKE SA may run over that */
+    bool udp_blocked; /* on its network */
 };
 
 /* What one inner packet met. */
@@ -148,7 +150,10 @@ struct world {
     size_t nodes;
     struct link *links;
     /* the network's temper */
-    bool udp_blocked, udp_dead; /* always; for a while */
+    bool udp_blocked, udp_dead; /* until it is opened; for a while */
+    bool udp_was_open; /* some time */
+    bool mobike; /* of all */
+    uint64_t roams, udp_deaths;
     bool nat_port_blocked; /* UDP 4500, always: IKE_SA_INIT passes and nothing else does (C7) */
     bool tcp_blocked;
     uint32_t loss_permille, duplicate_permille;
@@ -194,6 +199,7 @@ void network_stream_close(struct world *, struct node *, uint32_t stream);
 enum cut { CUT_RESET, CUT_ONE_SIDE_LATE, CUT_BLACK_HOLE, CUTS };
 void network_cut(struct world *, enum cut); /* all streams that live */
 void network_reset(struct world *, struct node *); /* all streams of a node that is gone */
+void network_roam(struct world *, struct node *); /* to another network: its address and its streams are gone */
 void network_rebind(struct world *); /* the NAT forgets: new ports, streams through it die */
 size_t network_streams(struct world *, const struct node *); /* ends that live at a node */
 /* The attacker's: a stream of its own to a node with one payload on it, and a datagram to a node's port 4500. */

@@ -29,16 +29,19 @@ void watch_ike(struct world *world, struct node *node, const struct carrier *car
         return;
     if (header.spi_i == node->first_spi && carrier->transport != node->first_transport)
         world_fail(world, "%s begins over another transport with the SPI it had before (C2)", node->name);
+    if (carrier->transport == TRANSPORT_UDP)
+        node->udp_init_at = world->now;
     node->first_spi = header.spi_i;
     node->first_transport = carrier->transport;
 }
 
-/* C5: what runs over a stream never runs over UDP again. */
+/* C5: what runs over a stream never runs over UDP again, but by MOBIKE or with a new IKE SA. */
 void watch_esp(struct world *world, const struct node *from, const struct node *to, const struct carrier *carrier) {
     struct node *client = &world->node[from->number ? from->number : to->number];
     if (carrier->transport != TRANSPORT_UDP)
         client->esp_over_stream = true;
-    else if (client->esp_over_stream)
+    else if (client->esp_over_stream && !world->mobike &&
+             (client->udp_init_at == 0 || world->now - client->udp_init_at > 70 * SECOND))
         world_fail(world, "%s sends ESP over UDP after it ran over TCP (C5)", from->name);
 }
 
@@ -55,7 +58,8 @@ void watch_connect(struct world *world, struct node *node) {
 }
 
 void watch_close(struct world *world, const struct node *node) {
-    if (!world->ending && !disturbed(world, world->now))
+    bool moved = world->mobike && node->number != 0; /* K15: the Originator closes what it does not need any more */
+    if (!world->ending && !moved && !disturbed(world, world->now))
         world_fail(world, "%s closed a stream that nothing was wrong with", node->name);
 }
 
