@@ -39,7 +39,7 @@ struct path_step path_lost(struct path *path, uint64_t now, const struct error *
     /* One that is cut as soon as it works must not be opened as fast as the network allows. */
     if (now - path->tried_at < path->config->reconnect_first_ms)
         return path_back_off(path, now);
-    return path_repath_reconnect_now(path, now);
+    return path_reconnect_now(path, now);
 }
 
 struct path_step path_reconnect_failed(struct path *path, uint64_t now, const struct error *why) {
@@ -57,7 +57,7 @@ struct path_step path_reconnect_wake(struct path *path, uint64_t now) {
     }
     if (path->waiting) {
         path->waiting = false;
-        return path_repath_reconnect_now(path, now);
+        return path_reconnect_now(path, now);
     }
     struct error why;
     path_say_silence(path, now, &why);
