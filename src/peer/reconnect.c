@@ -52,7 +52,7 @@ void reconnect_connected(struct peers *peers, struct peer *peer, const struct ca
     }
     peer->carrier = *carrier;
     if (peer->phase == PHASE_INIT) { /* it closed after it wanted IKE_SA_INIT again (K3) */
-        exchange_carried(peers, peer);
+        exchange_carried(peers, peer, NULL);
         return;
     }
     peer->hello_due = true;
