@@ -101,13 +101,30 @@ static void print_traffic(FILE *out, const json_t *child) {
     fputc('\n', out);
 }
 
+/* Where not all packets between the addresses go. */
+static void print_protoports(FILE *out, const json_t *child) {
+    const json_t *local = json_object_get(child, "protoport_local"),
+                 *remote = json_object_get(child, "protoport_remote");
+    if (!json_is_array(local) && !json_is_array(remote))
+        return;
+    fputs(", only ", out);
+    if (json_is_array(local))
+        print_list(out, local);
+    fputs(" <-> ", out);
+    if (json_is_array(remote))
+        print_list(out, remote);
+}
+
 static void print_child(FILE *out, const json_t *child) {
     char age[UNITS_TEXT_MAX];
     fputs("    Child   ", out);
     print_list(out, json_object_get(child, "ts_local"));
     fputs(" <-> ", out);
     print_list(out, json_object_get(child, "ts_remote"));
-    fprintf(out, " on %s\n            ", text_of(child, "tun"));
+    fprintf(out, " on %s%s", text_of(child, "tun"),
+        strcmp(text_of(child, "mode"), "transport") == 0 ? ", transport mode" : "");
+    print_protoports(out, child);
+    fputs("\n            ", out);
     print_algorithms(out, child, false);
     fprintf(out, ", age %s, SPI in %s, out %s\n", duration_text(number_of(child, "age_s"), age),
         text_of(child, "spi_in"), text_of(child, "spi_out"));

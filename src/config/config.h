@@ -55,6 +55,12 @@ struct config_proxy {
     uint16_t port;
 };
 
+/* Which of the packets: those of a protocol, 0: all; and ports, as struct selector has them. */
+struct config_protoport {
+    uint8_t protocol;
+    uint16_t first, last;
+};
+
 struct config_end {
     enum config_host_kind kind;
     struct address address; /* HOST_ADDRESS */
@@ -62,7 +68,10 @@ struct config_end {
     struct identity id; /* ID_NONE: %any, or (left empty) the address once it is known: id_from_address */
     bool id_from_address;
     struct prefix subnet[CONFIG_SUBNETS_MAX];
+    uint8_t subnet_group[CONFIG_SUBNETS_MAX]; /* leftsubnet=a,b: one Child SA has both; leftsubnets=a,b: one each */
+    struct config_protoport subnet_protoport[CONFIG_SUBNETS_MAX]; /* its own [protocol/port], or the end's */
     size_t subnets; /* 0: the end's own address */
+    struct config_protoport protoport; /* leftprotoport */
     struct address source_ip; /* leftsourceip */
     bool source_ip_set;
 };

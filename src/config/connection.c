@@ -32,6 +32,7 @@ static void set_defaults(struct config_connection *c, const char *name) {
         .replay_window = 128,
     };
     snprintf(c->name, sizeof c->name, "%s", name);
+    c->left.protoport.last = c->right.protoport.last = UINT16_MAX;
     proposals_default(PROTOCOL_IKE, &c->ike);
     proposals_default(PROTOCOL_ESP, &c->esp);
 }
@@ -93,8 +94,12 @@ static void finish_end(struct builder *b, struct config_end *end, int side) {
     if (end->source_ip_set && end->subnets == 0) { /* as Libreswan: it is the tunnel's address then */
         end->subnet[0] =
             (struct prefix){.address = end->source_ip, .length = (uint8_t)(8 * address_octets(&end->source_ip))};
+        end->subnet_protoport[0] = end->protoport;
         end->subnets = 1;
     }
+    for (size_t i = 0; i < end->subnets; i++)
+        if (end->subnet_protoport[i].protocol == 0)
+            end->subnet_protoport[i] = end->protoport;
     if (id && !end->id_from_address)
         return;
     end->id_from_address = end->kind == HOST_NAME || end->kind == HOST_DEFAULT_ROUTE;
@@ -109,12 +114,44 @@ static bool has_family(const struct config_end *end, uint8_t family) {
     return end->subnets == 0 && (end->address.family == family || end->address.family == 0);
 }
 
+/* A connection of both ends is of one protocol: as Libreswan, the end that says nothing takes the other's. */
+static void check_protoports(struct builder *b) {
+    struct config_connection *c = b->connection;
+    const struct setting *right = chosen_by_name(&b->chosen, "protoport", SIDE_RIGHT);
+    if (c->left.protoport.protocol == 0)
+        c->left.protoport.protocol = c->right.protoport.protocol;
+    if (c->right.protoport.protocol == 0)
+        c->right.protoport.protocol = c->left.protoport.protocol;
+    if (c->left.protoport.protocol != c->right.protoport.protocol)
+        complain(b->diagnostics, place_of(b, right), "leftprotoport and rightprotoport name different protocols");
+}
+
+/* The first of each group stands for it. */
+static bool is_first_of_group(const struct config_end *end, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (end->subnet_group[i] == end->subnet_group[n])
+            return false;
+    return true;
+}
+
+static bool group_has(const struct config_end *end, uint8_t group, uint8_t family) {
+    for (size_t i = 0; i < end->subnets; i++)
+        if (end->subnet_group[i] == group && end->subnet[i].address.family == family)
+            return true;
+    return false;
+}
+
 /* Each pair of subnets of one family is a Child SA of its own. */
 static size_t count_pairs(const struct config_connection *c) {
     size_t pairs = 0;
     for (size_t i = 0; i < c->left.subnets; i++)
-        for (size_t j = 0; j < c->right.subnets; j++)
-            pairs += c->left.subnet[i].address.family == c->right.subnet[j].address.family;
+        for (size_t j = 0; j < c->right.subnets; j++) {
+            uint8_t left = c->left.subnet_group[i], right = c->right.subnet_group[j];
+            if (!is_first_of_group(&c->left, i) || !is_first_of_group(&c->right, j))
+                continue;
+            pairs += (group_has(&c->left, left, 4) && group_has(&c->right, right, 4)) ||
+                     (group_has(&c->left, left, 6) && group_has(&c->right, right, 6));
+        }
     return pairs;
 }
 
@@ -225,6 +262,7 @@ bool connection_build(struct builder *b) {
     if (c->start == AUTO_IGNORE)
         return false;
     check_host_pair(b);
+    check_protoports(b);
     finish_end(b, &c->left, SIDE_LEFT);
     finish_end(b, &c->right, SIDE_RIGHT);
     if (b->diagnostics->errors == errors)

@@ -126,12 +126,51 @@ static bool clear_host_bits(struct prefix *prefix) {
     return any;
 }
 
+/* strongSwan's 10.1.0.0/16[tcp/443]: cuts the brackets off. False: complained. */
+static bool take_brackets(
+    const struct reading *reading, struct place place, struct piece *piece, struct config_protoport *out) {
+    const char *open = memchr(piece->at, '[', piece->length);
+    *out = (struct config_protoport){.last = UINT16_MAX};
+    if (!open)
+        return true;
+    size_t before = (size_t)(open - piece->at);
+    struct piece inside = {open + 1, piece->length - before - 1};
+    const char *problem = "write the closing ]";
+    if (inside.length > 0 && inside.at[inside.length - 1] == ']') {
+        inside.length--;
+        problem = protoport_parse(inside, out);
+    }
+    if (problem)
+        complain(reading->diagnostics, place, "'%.*s' is not right: %s", piece->length < 60 ? (int)piece->length : 60,
+            piece->at, problem);
+    piece->length = before;
+    return !problem;
+}
+
+static bool add_subnet(const struct reading *reading, struct place place, struct config_end *end,
+    const struct prefix *prefix, const struct config_protoport *protoport, uint8_t group) {
+    for (size_t i = 0; i < end->subnets; i++)
+        if (prefix_equal(&end->subnet[i], prefix) && protoport_equal(&end->subnet_protoport[i], protoport))
+            return true;
+    if (end->subnets == CONFIG_SUBNETS_MAX) {
+        complain(reading->diagnostics, place, "at most %d subnets an end", CONFIG_SUBNETS_MAX);
+        return false;
+    }
+    end->subnet[end->subnets] = *prefix;
+    end->subnet_protoport[end->subnets] = *protoport;
+    end->subnet_group[end->subnets++] = group;
+    return true;
+}
+
 /* One subnet into *end; Libreswan's forms: address/bits, address/mask. */
-static bool take_subnet(const struct reading *reading, struct piece piece, struct config_end *end) {
+static bool take_subnet(const struct reading *reading, struct piece piece, struct config_end *end, uint8_t group) {
     struct place place = place_in(reading->setting, (size_t)(piece.at - reading->value));
     char text[64] = "", shown[ADDRESS_TEXT_MAX];
     struct prefix prefix = {0};
+    struct config_protoport protoport;
     struct error err;
+    if (!take_brackets(reading, place, &piece, &protoport))
+        return false;
     if (piece.length < sizeof text)
         memcpy(text, piece.at, piece.length);
     char *slash = strchr(text, '/');
@@ -156,32 +195,37 @@ static bool take_subnet(const struct reading *reading, struct piece piece, struc
     if (clear_host_bits(&prefix))
         warn_at(reading->diagnostics, place, "'%.*s' has bits behind its mask: taken as %s", width, piece.at,
             prefix_text(&prefix, shown));
-    for (size_t i = 0; i < end->subnets; i++)
-        if (prefix_equal(&end->subnet[i], &prefix))
-            return true;
-    if (end->subnets == CONFIG_SUBNETS_MAX) {
-        complain(reading->diagnostics, place, "at most %d subnets an end", CONFIG_SUBNETS_MAX);
-        return false;
-    }
-    end->subnet[end->subnets++] = prefix;
-    return true;
+    return add_subnet(reading, place, end, &prefix, &protoport, group);
 }
 
-bool read_subnets(const struct reading *reading, const struct keyword *keyword, void *at) {
+static bool take_list(const struct reading *reading, struct config_end *end, bool one_sa) {
     size_t offset = 0, count = 0;
     struct piece piece;
     bool ok = true;
-    (void)keyword;
     while (piece_next(reading->value, &offset, ", \t", &piece)) {
         if (piece.length == 0)
             continue;
         count++;
-        ok &= take_subnet(reading, piece, at);
+        ok &= take_subnet(reading, piece, end, one_sa ? 0 : (uint8_t)(end->subnets + 1));
     }
     return ok && (count > 0 || wrong(reading, "write subnets between braces, such as {10.1.0.0/16 10.2.0.0/16}"));
 }
 
-/* strongSwan lists several after leftsubnet=, Libreswan has leftsubnets= for that: both are taken. */
+/* Libreswan's: every pair of a left and a right one is a Child SA of its own. */
+bool read_subnets(const struct reading *reading, const struct keyword *keyword, void *at) {
+    (void)keyword;
+    return take_list(reading, at, false);
+}
+
+/* Libreswan has one here, strongSwan several, which are the traffic selectors of one Child SA. */
 bool read_subnet(const struct reading *reading, const struct keyword *keyword, void *at) {
-    return read_subnets(reading, keyword, at);
+    (void)keyword;
+    return take_list(reading, at, true);
+}
+
+bool read_protoport(const struct reading *reading, const struct keyword *keyword, void *at) {
+    struct config_end *end = at;
+    (void)keyword;
+    const char *problem = protoport_parse((struct piece){reading->value, strlen(reading->value)}, &end->protoport);
+    return !problem || wrong(reading, problem);
 }

@@ -157,7 +157,10 @@ value_reader read_bool, read_choice, read_check, read_seconds, read_milliseconds
 value_reader read_tries, read_replay_window, read_esn, read_ports, read_listen, read_tun_name, read_also, read_authby;
 value_reader read_tcponly, read_timeout;
 value_reader read_tls_ports, read_pem, read_private_pem, read_web, read_proxy, read_server_name, read_alpn;
-value_reader read_host, read_id, read_subnet, read_subnets, read_source_ip, read_ike, read_esp;
+value_reader read_host, read_id, read_subnet, read_subnets, read_source_ip, read_ike, read_esp, read_protoport;
+/* "tcp/443", "17/1701", "icmp", "udp/%any", "tcp/1024-65535". A sentence, or NULL when *out is set. */
+const char *protoport_parse(struct piece, struct config_protoport *out);
+bool protoport_equal(const struct config_protoport *, const struct config_protoport *);
 MUST_USE bool bool_parse(const char *text, bool *out);
 /* The place of an octet of a value. */
 struct place place_in(const struct setting *, size_t offset);

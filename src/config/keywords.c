@@ -61,6 +61,7 @@ const struct keyword keywords_done[] = {
     {"", WHOLE_END, .read = read_host},
     {"auth", WHOLE_END, .read = read_check, .choice = auths},
     {"id", WHOLE_END, .read = read_id},
+    {"protoport", WHOLE_END, .read = read_protoport},
     {"sourceip", WHOLE_END, .read = read_source_ip},
     {"subnet", WHOLE_END, .read = read_subnet},
     {"subnets", WHOLE_END, .read = read_subnets, .repeats = true},

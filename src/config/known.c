@@ -74,7 +74,6 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_END, "modecfgclient", .harmless = " no "),
     LATER(SCOPE_END, "modecfgserver", .harmless = " no "),
     LATER(SCOPE_END, "nexthop"),
-    LATER(SCOPE_END, "protoport", .refused = "every protocol and port would go through the tunnel"),
     LATER(SCOPE_END, "pubkey", .refused = NO_CERTIFICATES),
     LATER(SCOPE_END, "rsasigkey", .refused = NO_CERTIFICATES),
     LATER(SCOPE_END, "sendcert"),

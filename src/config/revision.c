@@ -29,6 +29,10 @@ static void address(uint64_t *hash, const struct address *value) {
     number(hash, value->scope);
 }
 
+static void protoport(uint64_t *hash, const struct config_protoport *value) {
+    number(hash, (uint64_t)value->protocol << 32 | (uint64_t)value->first << 16 | value->last);
+}
+
 static void end(uint64_t *hash, const struct config_end *value) {
     number(hash, value->kind);
     address(hash, &value->address);
@@ -41,7 +45,13 @@ static void end(uint64_t *hash, const struct config_end *value) {
     for (size_t i = 0; i < value->subnets; i++) {
         address(hash, &value->subnet[i].address);
         number(hash, value->subnet[i].length);
+        size_t first = 0;
+        while (value->subnet_group[first] != value->subnet_group[i])
+            first++;
+        number(hash, first);
+        protoport(hash, &value->subnet_protoport[i]);
     }
+    protoport(hash, &value->protoport);
     number(hash, value->source_ip_set);
     address(hash, &value->source_ip);
 }

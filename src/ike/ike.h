@@ -34,7 +34,8 @@
 
 struct ike_child_config {
     const char *name; /* for messages; outlives the SA */
-    /* As configured; the Responder narrows to them. An empty list: the address of that side of the carrier. */
+    /* As configured; the Responder narrows to them. An empty list, and a selector whose addresses have no family: the
+     * address of that side of the carrier. */
     struct selector_list local, remote;
     bool transport; /* type=transport: asks for USE_TRANSPORT_MODE */
     bool pfs; /* CREATE_CHILD_SA carries KE */

@@ -5,15 +5,18 @@
 
 void selectors_effective(
     const struct selector_list *configured, const struct address *address, struct selector_list *out) {
-    if (configured->count > 0) {
-        *out = *configured;
-        return;
-    }
-    struct prefix host = {.address = *address, .length = (uint8_t)(8 * address_octets(address))};
-    host.address.port = 0;
-    host.address.scope = 0;
-    memset(out, 0, sizeof *out);
-    out->selector[out->count++] = selector_of_prefix(&host);
+    struct prefix prefix = {.address = *address, .length = (uint8_t)(8 * address_octets(address))};
+    prefix.address.port = 0;
+    prefix.address.scope = 0;
+    const struct selector host = selector_of_prefix(&prefix);
+    *out = *configured;
+    if (out->count == 0)
+        out->selector[out->count++] = host;
+    for (size_t i = 0; i < out->count; i++)
+        if (out->selector[i].first.family == 0) {
+            out->selector[i].first = host.first;
+            out->selector[i].last = host.last;
+        }
 }
 
 static bool contains(const struct selector_list *list, const struct selector *selector) {

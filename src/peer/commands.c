@@ -84,20 +84,11 @@ bool peers_idle(const struct peers *peers) {
     return peers->peer_count == 0;
 }
 
-static bool selects(const struct selector_list *list, const struct address *address) {
-    for (size_t i = 0; i < list->count; i++) {
-        const struct selector *selector = &list->selector[i];
-        if (selector->first.family == address->family && address_compare(&selector->first, address) <= 0 &&
-            address_compare(address, &selector->last) <= 0)
-            return true;
-    }
-    return false;
-}
-
 static bool conn_takes(const struct conn *conn, const struct flow *flow) {
     for (size_t i = 0; i < conn->config.ike.children; i++) {
         const struct ike_child_config *child = &conn->config.ike.child[i];
-        if (selects(&child->local, &flow->source) && selects(&child->remote, &flow->destination))
+        if (selectors_take(&child->local, flow, &flow->source) &&
+            selectors_take(&child->remote, flow, &flow->destination))
             return true;
     }
     return false;

@@ -3,7 +3,7 @@
 #ifndef IKETCP_WIRE_INNER_H
 #define IKETCP_WIRE_INNER_H
 
-#include "base/base.h"
+#include "wire/message.h"
 
 /* What selectors look at. */
 struct flow {
@@ -16,6 +16,9 @@ struct flow {
 /* False for what is no whole IPv4 or IPv6 packet of exactly `length` octets of header and payload (a longer buffer is
  * TFC padding: *total gets the packet's own length, which is <= length). */
 MUST_USE bool inner_parse(const uint8_t *packet, size_t length, struct flow *, size_t *total);
+
+/* Whether one side of a packet, `address` with its port, is what a list selects. */
+bool selectors_take(const struct selector_list *, const struct flow *, const struct address *);
 
 /* Writes an ICMP(v6) "destination unreachable" (administratively prohibited: no tunnel for it) or "packet too big" with
  * `mtu` (0: unreachable) about `packet` from `from` (family as the packet; unspecified: the packet's destination) into

@@ -13,16 +13,21 @@ static void on_set(void *context, const struct monitor_answer *answer) {
         log_error("on-demand routes: %s", answer->error.text);
 }
 
+/* Selectors whose address is not known yet can't be routed. */
+static void add_known(const struct selector_list *from, struct selector_list *to) {
+    for (size_t i = 0; i < from->count && to->count < SELECTORS_MAX; i++)
+        if (from->selector[i].first.family != 0)
+            to->selector[to->count++] = from->selector[i];
+}
+
 static void set(struct engine *engine, size_t number) {
     const struct peer_config *connection = &engine->connection[number];
     struct peer_host_setup setup = {.source_ip = connection->source_ip, .mtu = connection->mtu};
     struct error error;
     for (size_t i = 0; i < connection->ike.children; i++) {
         const struct ike_child_config *child = &connection->ike.child[i];
-        for (size_t j = 0; j < child->remote.count && setup.remote.count < SELECTORS_MAX; j++)
-            setup.remote.selector[setup.remote.count++] = child->remote.selector[j];
-        for (size_t j = 0; j < child->local.count && setup.local.count < SELECTORS_MAX; j++)
-            setup.local.selector[setup.local.count++] = child->local.selector[j];
+        add_known(&child->remote, &setup.remote);
+        add_known(&child->local, &setup.local);
     }
     if (!address_parse(connection->remote_host, &setup.outer_remote, &error))
         setup.outer_remote = (struct address){0}; /* a name: not known before it is asked for */

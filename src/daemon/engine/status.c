@@ -83,6 +83,30 @@ static json_t *selectors_json(const struct selector_list *list) {
     return array;
 }
 
+/* Beside the addresses: null where all packets between them go, else "tcp/443" and the like, one a selector. */
+static json_t *protoports_json(const struct selector_list *list) {
+    json_t *array = json_array();
+    bool any = false;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct selector *s = &list->selector[i];
+        char text[32];
+        any = any || s->protocol != 0 || s->port_first != 0 || s->port_last != UINT16_MAX;
+        if (s->port_first == 0 && s->port_last == UINT16_MAX)
+            snprintf(text, sizeof text, "%u", s->protocol);
+        else if (s->port_first > s->port_last)
+            snprintf(text, sizeof text, "%u/opaque", s->protocol);
+        else if (s->port_first == s->port_last)
+            snprintf(text, sizeof text, "%u/%u", s->protocol, s->port_first);
+        else
+            snprintf(text, sizeof text, "%u/%u-%u", s->protocol, s->port_first, s->port_last);
+        json_array_append_new(array, json_string(text));
+    }
+    if (any)
+        return array;
+    json_decref(array);
+    return json_null();
+}
+
 static json_t *ike_json(const struct peer_status *status, uint64_t now) {
     if (!status->has_ike)
         return json_null();
@@ -120,6 +144,8 @@ static json_t *child_json(const struct peer_child_status *status, const char *tu
     json_object_set_new(out, "mode", json_string(child->transport ? "transport" : "tunnel"));
     json_object_set_new(out, "ts_local", selectors_json(&child->local));
     json_object_set_new(out, "ts_remote", selectors_json(&child->remote));
+    json_object_set_new(out, "protoport_local", protoports_json(&child->local));
+    json_object_set_new(out, "protoport_remote", protoports_json(&child->remote));
     json_object_set_new(out, "encryption", algorithm(TRANSFORM_ENCR, child->suite.encr, child->suite.key_bits));
     json_object_set_new(out, "integrity", integrity(&child->suite));
     json_object_set_new(

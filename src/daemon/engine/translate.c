@@ -38,19 +38,61 @@ static struct identity identity_of(const struct config_end *end, const struct ad
     return identity_of_address(address);
 }
 
-/* The prefixes of an end: its subnets, or its own address alone. 0: not known. */
-static size_t end_prefixes(const struct config_end *end, const struct address *address, struct prefix *out) {
-    if (end->subnets > 0) {
-        memcpy(out, end->subnet, end->subnets * sizeof *out);
-        return end->subnets;
-    }
+static void select_protoport(const struct config_protoport *protoport, struct selector *selector) {
+    selector->protocol = protoport->protocol;
+    selector->port_first = protoport->first;
+    selector->port_last = protoport->last;
+}
+
+/* The end's own address alone. Not known yet (%any), it is left empty, or of no family where a protocol is named. */
+static void own_address(const struct config_end *end, const struct address *address, struct selector_list *out) {
     struct address host = end->source_ip_set ? end->source_ip : *address;
-    if (host.family == 0)
-        return 0;
     host.port = 0;
     host.scope = 0;
-    out[0] = (struct prefix){.address = host, .length = host.family == 4 ? 32 : 128};
-    return 1;
+    if (host.family != 0) {
+        struct prefix prefix = {.address = host, .length = host.family == 4 ? 32 : 128};
+        out->selector[out->count++] = selector_of_prefix(&prefix);
+    } else if (end->protoport.protocol != 0) {
+        out->selector[out->count++] = (struct selector){0};
+    }
+    if (out->count > 0)
+        select_protoport(&end->protoport, &out->selector[0]);
+}
+
+struct groups { /* what one Child SA has of an end, each */
+    struct selector_list list[CONFIG_SUBNETS_MAX];
+    size_t count;
+};
+
+static void end_groups(const struct config_end *end, const struct address *address, struct groups *out) {
+    uint8_t name[CONFIG_SUBNETS_MAX];
+    *out = (struct groups){0};
+    if (end->subnets == 0)
+        own_address(end, address, &out->list[out->count++]);
+    for (size_t i = 0; i < end->subnets; i++) {
+        size_t at = 0;
+        while (at < out->count && name[at] != end->subnet_group[i])
+            at++;
+        if (at == out->count)
+            name[out->count++] = end->subnet_group[i];
+        struct selector_list *list = &out->list[at];
+        list->selector[list->count] = selector_of_prefix(&end->subnet[i]);
+        select_protoport(&end->subnet_protoport[i], &list->selector[list->count++]);
+    }
+}
+
+/* Those of the families that the other end has too: nothing could pass between the rest. */
+static void keep_common(
+    const struct selector_list *from, const struct selector_list *other, struct selector_list *out) {
+    out->count = 0;
+    for (size_t i = 0; i < from->count; i++)
+        for (size_t j = 0; j < (other->count == 0 ? 1 : other->count); j++) {
+            uint8_t ours = from->selector[i].first.family, theirs = other->count ? other->selector[j].first.family : 0;
+            if (ours != 0 && theirs != 0 && ours != theirs)
+                continue;
+            out->selector[out->count++] = from->selector[i];
+            break;
+        }
 }
 
 static void child_common(const struct config_connection *c, struct ike_child_config *child) {
@@ -60,36 +102,32 @@ static void child_common(const struct config_connection *c, struct ike_child_con
     child->lifetime_ms = c->sa_lifetime_s * SECOND;
 }
 
-static bool add_child(const struct config_connection *c, const struct prefix *local, const struct prefix *remote,
-    struct ike_config *ike, struct error *err) {
+static bool add_child(const struct config_connection *c, const struct selector_list *local,
+    const struct selector_list *remote, struct ike_config *ike, struct error *err) {
+    struct ike_child_config child = {0};
+    keep_common(local, remote, &child.local);
+    keep_common(remote, local, &child.remote);
+    if ((local->count > 0 && child.local.count == 0) || (remote->count > 0 && child.remote.count == 0))
+        return true;
     if (ike->children == IKE_CHILD_CONFIGS_MAX)
         return fail(err, CONFIG, 0, "its subnets make more than %d pairs; split it into several connections",
             IKE_CHILD_CONFIGS_MAX);
-    struct ike_child_config *child = &ike->child[ike->children++];
-    child_common(c, child);
-    if (local != NULL)
-        child->local.selector[child->local.count++] = selector_of_prefix(local);
-    if (remote != NULL)
-        child->remote.selector[child->remote.count++] = selector_of_prefix(remote);
+    child_common(c, &child);
+    ike->child[ike->children++] = child;
     return true;
 }
 
-/* One Child SA per pair of subnets of one family, as Libreswan makes them. An end whose address is not known yet
- * (%any without a subnet) has an empty list: peer/ puts the address in that it sees. */
+/* One Child SA per pair of subnets of one family, as Libreswan makes them; what strongSwan lists behind leftsubnet= is in one.
+ * An end whose address is not known yet (%any without a subnet) has an empty list: peer/ puts the address in that it sees. */
 static bool children(const struct config_connection *c, const struct address *local, const struct address *remote,
     struct ike_config *ike, struct error *err) {
-    struct prefix ours[CONFIG_SUBNETS_MAX], theirs[CONFIG_SUBNETS_MAX];
-    size_t our_count = end_prefixes(config_us(c), local, ours);
-    size_t their_count = end_prefixes(config_them(c), remote, theirs);
-    for (size_t i = 0; i < (our_count == 0 ? 1 : our_count); i++) {
-        for (size_t j = 0; j < (their_count == 0 ? 1 : their_count); j++) {
-            const struct prefix *a = our_count == 0 ? NULL : &ours[i], *b = their_count == 0 ? NULL : &theirs[j];
-            if (a != NULL && b != NULL && a->address.family != b->address.family)
-                continue;
-            if (!add_child(c, a, b, ike, err))
+    struct groups ours, theirs;
+    end_groups(config_us(c), local, &ours);
+    end_groups(config_them(c), remote, &theirs);
+    for (size_t i = 0; i < ours.count; i++)
+        for (size_t j = 0; j < theirs.count; j++)
+            if (!add_child(c, &ours.list[i], &theirs.list[j], ike, err))
                 return false;
-        }
-    }
     if (ike->children == 0)
         return fail(err, CONFIG, 0, "no subnet of ours has the family (IPv4 or IPv6) of a subnet of theirs");
     return true;

@@ -214,6 +214,47 @@ static void subnets_come_one_by_one_or_in_braces(void **state) {
     assert_string_equal(prefix_text(&c.left.subnet[0], text), "10.3.3.3/32");
 }
 
+static void subnets_of_one_line_are_of_one_sa_unless_it_is_leftsubnets(void **state) {
+    (void)state;
+    struct config_connection c =
+        conn("\tleftsubnet=10.0.0.0/16,10.1.0.0/16\n\trightsubnets={10.8.0.0/16,10.9.0.0/16}\n");
+    assert_int_equal(c.left.subnets, 2);
+    assert_int_equal(c.left.subnet_group[0], c.left.subnet_group[1]);
+    assert_int_equal(c.right.subnets, 2);
+    assert_int_not_equal(c.right.subnet_group[0], c.right.subnet_group[1]);
+}
+
+static void a_protocol_and_ports_are_those_of_the_end_or_of_a_subnet(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        struct config_protoport is;
+    } rows[] = {{"tcp", {6, 0, 65535}}, {"tcp/443", {6, 443, 443}}, {"17/1701", {17, 1701, 1701}},
+        {"udp/%any", {17, 0, 65535}}, {"17/0", {17, 0, 65535}}, {"icmp/2048", {1, 2048, 2048}}, {"icmp/0", {1, 0, 0}},
+        {"ipv6-icmp/34816", {58, 34816, 34816}}, {"udp/1024-65535", {17, 1024, 65535}}, {"%any", {0, 0, 65535}},
+        {"132", {132, 0, 65535}}, {"tcp/https", {6, 443, 443}}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char more[64];
+        snprintf(more, sizeof more, "\tleftprotoport=%s\n", rows[i].text);
+        struct config_connection c = conn(more);
+        if (c.left.protoport.protocol != rows[i].is.protocol || c.left.protoport.first != rows[i].is.first ||
+            c.left.protoport.last != rows[i].is.last)
+            wrong("%s is %u/%u-%u", rows[i].text, c.left.protoport.protocol, c.left.protoport.first,
+                c.left.protoport.last);
+        assert_int_equal(c.right.protoport.protocol, rows[i].is.protocol); /* as Libreswan */
+        assert_int_equal(c.right.protoport.first, 0);
+        assert_int_equal(c.right.protoport.last, 65535);
+    }
+    struct config_connection c =
+        conn("\tleftprotoport=tcp\n\tleftsubnet=10.1.0.0/16[udp/53],10.2.0.0/16,10.1.0.0/16[tcp/80]\n");
+    assert_int_equal(c.left.subnets, 3);
+    assert_int_equal(c.left.subnet_protoport[0].protocol, 17);
+    assert_int_equal(c.left.subnet_protoport[0].first, 53);
+    assert_int_equal(c.left.subnet_protoport[1].protocol, 6);
+    assert_int_equal(c.left.subnet_protoport[1].last, 65535);
+    assert_int_equal(c.left.subnet_protoport[2].last, 80);
+}
+
 static void a_margin_that_does_not_fit_is_made_smaller(void **state) {
     (void)state;
     struct config_connection c = conn("\tsalifetime=60s\n");
@@ -239,7 +280,8 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
         "mobike=yes", "esn=no", "fragmentation=no", "encapsulation=yes", "ikelifetime=7h", "salifetime=7h",
         "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99", "dpdaction=clear",
         "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no", "tcp-remoteport=443",
-        "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1"};
+        "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1", "leftprotoport=tcp",
+        "leftsubnet=10.0.0.0/16,10.1.0.0/16", "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char more[64];
@@ -317,8 +359,13 @@ static void each_error_says_where_what_and_what_is_right(void **state) {
             "f:6:15: 'here' is not right: write an IPv4 or IPv6 address of this host inside the tunnel\n"},
         {"leftcert=mine", "f:6:2: 'leftcert' is a Libreswan option that iketcp does not do yet, and ignoring it is no "
                           "good: the peer would not be checked by it; only authby=secret is done yet\n"},
-        {"leftprotoport=tcp/80", "f:6:2: 'leftprotoport' is a Libreswan option that iketcp does not do yet, and "
-                                 "ignoring it is no good: every protocol and port would go through the tunnel\n"},
+        {"leftprotoport=http", "f:6:16: 'http' is not right: write a protocol's number, tcp, udp, icmp, ipv6-icmp, "
+                               "sctp, gre or %any, such as tcp/443 or 17/1701\n"},
+        {"leftprotoport=tcp/9-1", "f:6:16: 'tcp/9-1' is not right: write a port's number, two with - between them, or "
+                                  "%any, such as tcp/443 or udp/1024-65535\n"},
+        {"leftprotoport=%any/80",
+            "f:6:16: '%any/80' is not right: ports need a protocol before them, such as tcp/443\n"},
+        {"leftsubnet=10.1.0.0/16[tcp", "f:6:13: '10.1.0.0/16[tcp' is not right: write the closing ]\n"},
         {"compress=yes", "f:6:2: warning: 'compress' is a Libreswan option that iketcp does not do yet: ignored\n"},
         {"compress=no", ""},
         {"failureshunt=drop",
@@ -392,6 +439,8 @@ static void what_does_not_fit_together_is_said(void **state) {
          " leftsubnets={10.1.0.0/16 10.2.0.0/16 10.3.0.0/16}\n"
          " rightsubnets={10.4.0.0/16 10.5.0.0/16 10.6.0.0/16 10.7.0.0/16 10.8.0.0/16 10.9.0.0/16}\n",
             "f:1:1: conn c has 18 pairs of subnets, 16 at most; make several conns of it\n"},
+        {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n leftprotoport=tcp\n rightprotoport=17\n",
+            "f:7:16: leftprotoport and rightprotoport name different protocols\n"},
         {"config setup\n pfs=yes\n", "f:2:2: 'pfs' belongs into a conn\n"},
         {"config setup\n listen-tcp=70000\n",
             "f:2:13: '70000' is not right: write yes (port 4500), no, or ports such as 443,4500\n"},
@@ -420,6 +469,8 @@ int main(void) {
         cmocka_unit_test(ends_take_addresses_names_and_magic_words),
         cmocka_unit_test(ids_are_read_as_libreswan_writes_them),
         cmocka_unit_test(subnets_come_one_by_one_or_in_braces),
+        cmocka_unit_test(subnets_of_one_line_are_of_one_sa_unless_it_is_leftsubnets),
+        cmocka_unit_test(a_protocol_and_ports_are_those_of_the_end_or_of_a_subnet),
         cmocka_unit_test(a_margin_that_does_not_fit_is_made_smaller),
         cmocka_unit_test(the_revision_is_of_the_meaning_not_of_the_text),
         cmocka_unit_test(each_error_says_where_what_and_what_is_right),

@@ -229,9 +229,44 @@ static void initial_contact_is_for_a_pair_of_identities_used_once(void **state) 
     end(t);
 }
 
+static void a_list_behind_leftsubnet_is_one_child_sa_and_leftsubnets_a_product(void **state) {
+    (void)state;
+    struct translated *t = begin("conn tunnel\n left=192.0.2.10\n right=198.51.100.10\n authby=secret\n auto=add\n"
+                                 " leftsubnet=10.1.0.0/24,fd00:1::/64,10.3.0.0/24[tcp/443]\n"
+                                 " rightsubnets={10.2.0.0/24,10.4.0.0/24,fd00:2::/64}\n");
+    assert_true(translate(t));
+    const struct ike_config *ike = &t->out.ike;
+    assert_int_equal(ike->children, 3);
+    assert_int_equal(ike->child[0].local.count, 2); /* no IPv6 at the other end of this one */
+    assert_int_equal(ike->child[0].remote.count, 1);
+    assert_int_equal(ike->child[0].local.selector[1].protocol, 6);
+    assert_int_equal(ike->child[0].local.selector[1].port_first, 443);
+    assert_int_equal(ike->child[2].local.count, 1);
+    assert_int_equal(ike->child[2].local.selector[0].first.family, 6);
+    assert_string_equal(ike->child[2].name, "tunnel/3");
+    end(t);
+}
+
+static void a_protocol_of_an_address_that_is_not_known_yet_waits_for_it(void **state) {
+    (void)state;
+    struct translated *t = begin("conn tunnel\n left=192.0.2.10\n right=%any\n authby=secret\n auto=add\n"
+                                 " leftprotoport=udp/1701\n rightprotoport=udp/%any\n");
+    assert_true(translate(t));
+    const struct ike_child_config *child = &t->out.ike.child[0];
+    assert_int_equal(child->local.selector[0].first.family, 4);
+    assert_int_equal(child->local.selector[0].port_last, 1701);
+    assert_int_equal(child->remote.count, 1);
+    assert_int_equal(child->remote.selector[0].first.family, 0);
+    assert_int_equal(child->remote.selector[0].protocol, 17);
+    assert_int_equal(child->remote.selector[0].port_last, 65535);
+    end(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_side_with_our_address_is_us),
+        cmocka_unit_test(a_list_behind_leftsubnet_is_one_child_sa_and_leftsubnets_a_product),
+        cmocka_unit_test(a_protocol_of_an_address_that_is_not_known_yet_waits_for_it),
         cmocka_unit_test(when_right_is_us_all_is_swapped),
         cmocka_unit_test(neither_side_ours_is_an_error_that_names_the_connection),
         cmocka_unit_test(subnets_pair_within_their_family),
