@@ -40,7 +40,9 @@ static void apply(struct worker *worker, const struct worker_command *command) {
     case WORKER_TRAFFIC:
         traffic_apply(worker->traffic, dataplane_now(), &command->traffic, &worker->traffic_reports);
         report_traffic(worker, NULL);
-        if (command->traffic.verb != TRAFFIC_INSTALL && command->traffic.verb != TRAFFIC_RETIRE)
+        if (command->traffic.verb == TRAFFIC_INSTALL)
+            hold_release(worker);
+        else if (command->traffic.verb != TRAFFIC_RETIRE)
             tun_resume(worker); /* what it waited for may carry nothing any more */
         break;
     case WORKER_STREAM_ADD:

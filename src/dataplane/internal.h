@@ -77,6 +77,15 @@ struct outbound {
     uint8_t frames[FRAMES_MAX];
 };
 
+/* A first packet of an on-demand tunnel. */
+#define HOLD_PACKETS_MAX ((size_t)32)
+#define HOLD_OCTETS_MAX ((size_t)131072)
+struct held {
+    uint8_t *octets; /* as read from the TUN */
+    size_t length;
+    uint64_t at; /* ms */
+};
+
 struct worker {
     struct worker_options options;
     pthread_t thread;
@@ -106,6 +115,8 @@ struct worker {
     struct allowance icmp, ondemand;
     struct prefix *demand; /* see WORKER_DEMAND */
     size_t demands;
+    struct held held[HOLD_PACKETS_MAX]; /* oldest first */
+    size_t helds, held_octets;
     struct worker_counters counters;
 };
 
@@ -165,10 +176,17 @@ void tun_resume(struct worker *);
 
 /* ---- outbound.c ---- */
 void outbound_readable(int fd, short what, void *worker);
+void outbound_again(struct worker *, const uint8_t *octets, size_t length); /* what one read gave, once more */
+
+/* ---- hold.c ---- */
+void hold_add(struct worker *, const uint8_t *octets, size_t length); /* as read from the TUN; copied */
+void hold_release(struct worker *); /* those that an SA takes now */
+void hold_clear(struct worker *);
 
 /* ---- icmp.c ---- */
 void icmp_demand_set(struct worker *, struct prefix *, size_t count); /* takes them over */
-void icmp_no_tunnel(struct worker *, const uint8_t *packet, size_t length);
+/* True: one is on demand for it, and was asked for. */
+bool icmp_no_tunnel(struct worker *, const uint8_t *packet, size_t length);
 void icmp_too_big(struct worker *, const uint8_t *packet, size_t length, size_t mtu);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <string.h>
 #include <unistd.h>
 
 #define NEXT_IPV4 4
@@ -159,8 +160,10 @@ static void one_read(struct worker *worker, size_t length) {
         return;
     }
     if (!traffic_route(worker->traffic, cut.packet, cut.length, &route)) {
-        counter_add(&worker->counters.drops_no_sa, 1);
-        icmp_no_tunnel(worker, cut.packet, cut.length);
+        if (icmp_no_tunnel(worker, cut.packet, cut.length))
+            hold_add(worker, out->read, length);
+        else
+            counter_add(&worker->counters.drops_no_sa, 1);
         return;
     }
     if (!begin(worker, &route)) {
@@ -176,6 +179,12 @@ static void one_read(struct worker *worker, size_t length) {
     pack(worker, &cut);
     if (out->used >= SEND_AT)
         send_all(worker);
+}
+
+void outbound_again(struct worker *worker, const uint8_t *octets, size_t length) {
+    memcpy(worker->out.read, octets, length);
+    one_read(worker, length);
+    send_all(worker);
 }
 
 void outbound_readable(int fd, short what, void *context) {

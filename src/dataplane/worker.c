@@ -95,6 +95,7 @@ static void destroy(struct worker *worker) {
     if (worker->traffic != NULL)
         traffic_free(worker->traffic);
     icmp_demand_set(worker, NULL, 0);
+    hold_clear(worker);
     ring_close(&worker->commands);
     ring_close(&worker->reports);
     free(worker);

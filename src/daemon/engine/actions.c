@@ -21,6 +21,44 @@ static struct asked *asked_new(struct engine *engine, peer_id peer) {
     return asked;
 }
 
+/* A message that lets the peer use what the host does not route yet. */
+struct late_send {
+    STAILQ_ENTRY(late_send) next;
+    peer_id peer;
+    struct worker_command command;
+};
+
+static bool keep_for_later(struct engine *engine, peer_id peer, const struct worker_command *command) {
+    struct late_send *late = engine->late_sends < LATE_SENDS_MAX ? malloc(sizeof *late) : NULL;
+    if (late == NULL)
+        return false;
+    *late = (struct late_send){.peer = peer, .command = *command};
+    STAILQ_INSERT_TAIL(&engine->late_send, late, next);
+    engine->late_sends++;
+    return true;
+}
+
+/* `peer` 0: all that are left, thrown away. */
+static void send_late(struct engine *engine, peer_id peer) {
+    struct late_send *late, *following;
+    for (late = STAILQ_FIRST(&engine->late_send); late != NULL; late = following) {
+        following = STAILQ_NEXT(late, next);
+        if (peer != 0 && late->peer != peer)
+            continue;
+        STAILQ_REMOVE(&engine->late_send, late, late_send, next);
+        engine->late_sends--;
+        if (peer != 0)
+            outbox_post(engine, &late->command);
+        else
+            free(late->command.octets);
+        free(late);
+    }
+}
+
+void actions_free(struct engine *engine) {
+    send_late(engine, 0);
+}
+
 static void send_ike(struct engine *engine, const struct peer_action *action) {
     struct worker_command command = {
         .kind = WORKER_SEND_IKE, .carrier = action->carrier, .fd = -1, .bare = action->bare};
@@ -29,7 +67,9 @@ static void send_ike(struct engine *engine, const struct peer_action *action) {
         return; /* as if it was lost on the way */
     memcpy(command.octets, action->octets.at, action->octets.length);
     command.length = action->octets.length;
-    outbox_post(engine, &command);
+    bool waits = action->peer != 0 && action->peer == engine->routing;
+    if (!waits || !keep_for_later(engine, action->peer, &command))
+        outbox_post(engine, &command);
 }
 
 static void on_auth(void *context, const struct monitor_answer *answer) {
@@ -58,6 +98,7 @@ static void on_host(void *context, const struct monitor_answer *answer) {
     const struct error *failed = answer->error.origin == ORIGIN_NONE ? NULL : &answer->error;
     if (failed != NULL)
         log_error("routes: %s", failed->text);
+    send_late(asked.engine, asked.peer);
     engine_apply(asked.engine, peers_host_done(asked.engine->peers, engine_now(), asked.peer, failed));
 }
 
@@ -71,6 +112,7 @@ static void host_up(struct engine *engine, const struct peer_action *action) {
         log_error("%s", error.text); /* what fits is set: some of the networks are better than none */
     }
     demand_yield(engine, action->connection);
+    engine->routing = action->peer;
     monitor_routes_set(engine->monitor, &routes, on_host, asked);
 }
 
@@ -135,6 +177,7 @@ void engine_apply(struct engine *engine, struct peer_output output) {
     for (size_t i = 0; i < output.actions; i++)
         carry_out(engine, &output.action[i]);
     engine->applying = false;
+    engine->routing = 0;
     deadline_set(engine);
     engine_settle(engine);
 }

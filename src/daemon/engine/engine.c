@@ -83,6 +83,7 @@ static void ignore_signals(void) {
 }
 
 static bool engine_open(struct engine *engine, int fd, struct error *err) {
+    STAILQ_INIT(&engine->late_send);
     engine->base = event_base_new();
     if (engine->base == NULL)
         return fail(err, OURS, 0, "the event loop could not be made");
@@ -110,6 +111,7 @@ static void engine_close(struct engine *engine) {
     streams_free(engine);
     resolve_free(engine);
     deadline_close(engine);
+    actions_free(engine);
     outbox_close(engine);
     if (engine->worker != NULL)
         worker_free(engine->worker);

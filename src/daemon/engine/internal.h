@@ -155,8 +155,14 @@ LIST_HEAD(resolution_list, resolution);
 void resolve_begin(struct engine *, const struct peer_action *);
 void resolve_free(struct engine *);
 
-/* ---- actions.c ---- */
+/* ---- actions.c ----
+ * A message that comes after PEER_HOST_UP in the same output (the answer that lets the peer send) waits for the routes: what
+ * the peer sends at once would be answered past the tunnel. */
+#define LATE_SENDS_MAX ((size_t)256)
+struct late_send;
+STAILQ_HEAD(late_send_list, late_send);
 void engine_apply(struct engine *, struct peer_output);
+void actions_free(struct engine *);
 
 /* ---- reports.c: what the worker says ---- */
 MUST_USE bool reports_open(struct engine *);
@@ -226,6 +232,9 @@ struct engine {
     char tun[16];
     uint32_t tun_mtu;
     bool ready, stopping, settled, applying;
+    peer_id routing; /* during engine_apply: whose routes were asked for in it */
+    struct late_send_list late_send;
+    size_t late_sends;
     int status; /* exit status */
 
     struct event *timer, *reports, *stop_timer;

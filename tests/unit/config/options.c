@@ -440,7 +440,7 @@ static void what_does_not_fit_together_is_said(void **state) {
          " rightsubnets={10.4.0.0/16 10.5.0.0/16 10.6.0.0/16 10.7.0.0/16 10.8.0.0/16 10.9.0.0/16}\n",
             "f:1:1: conn c has 18 pairs of subnets, 16 at most; make several conns of it\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n leftprotoport=tcp\n rightprotoport=17\n",
-            "f:7:16: leftprotoport and rightprotoport name different protocols\n"},
+            "f:7:17: leftprotoport and rightprotoport name different protocols\n"},
         {"config setup\n pfs=yes\n", "f:2:2: 'pfs' belongs into a conn\n"},
         {"config setup\n listen-tcp=70000\n",
             "f:2:13: '70000' is not right: write yes (port 4500), no, or ports such as 443,4500\n"},
