@@ -38,11 +38,14 @@ static bool is_demanded(const struct worker *worker, const uint8_t *packet, size
 /* A tunnel is about to come up for what is on demand: its first packets wait, so no ICMP discourages who sends them. */
 bool icmp_no_tunnel(struct worker *worker, const uint8_t *packet, size_t length) {
     bool demanded = is_demanded(worker, packet, length);
-    if (!demanded)
-        answer(worker, packet, length, 0);
-    else if (allowance_take(&worker->ondemand, dataplane_now()))
-        report_ondemand(worker, packet, length);
-    return demanded;
+    if (demanded) {
+        if (allowance_take(&worker->ondemand, dataplane_now()))
+            report_ondemand(worker, packet, length);
+        return true;
+    }
+    counter_add(&worker->counters.drops_no_sa, 1);
+    answer(worker, packet, length, 0);
+    return false;
 }
 
 void icmp_too_big(struct worker *worker, const uint8_t *packet, size_t length, size_t mtu) {

@@ -162,8 +162,6 @@ static void one_read(struct worker *worker, size_t length) {
     if (!traffic_route(worker->traffic, cut.packet, cut.length, &route)) {
         if (icmp_no_tunnel(worker, cut.packet, cut.length))
             hold_add(worker, out->read, length);
-        else
-            counter_add(&worker->counters.drops_no_sa, 1);
         return;
     }
     if (!begin(worker, &route)) {
