@@ -58,7 +58,21 @@ static bool keep_files(const struct config_source *source, struct config *config
 }
 
 /* A key without its certificate is as useless as the other way round. */
+static void check_redirect(struct sections *sections, const struct config *config, struct diagnostics *diagnostics) {
+    if (config->global_redirect == REDIRECT_NO || config->global_redirect_to[0])
+        return;
+    for (size_t i = 0; i < sections->count; i++)
+        for (size_t j = 0; !sections->list[i].name && j < sections->list[i].settings; j++) {
+            const struct setting *setting = &sections->list[i].setting[j];
+            if (strcmp(setting->keyword->name, "global-redirect") == 0)
+                complain(diagnostics, setting->key_place,
+                    "global-redirect=%s needs global-redirect-to=, the gateways to which peers are sent",
+                    setting->value);
+        }
+}
+
 static void check_setup(struct sections *sections, const struct config *config, struct diagnostics *diagnostics) {
+    check_redirect(sections, config, diagnostics);
     if (!config->tls_cert[0] == !config->tls_key[0])
         return;
     for (size_t i = 0; i < sections->count; i++)

@@ -46,6 +46,9 @@ enum config_encapsulation { ENCAPSULATION_AUTO, ENCAPSULATION_YES };
 #define CONFIG_PORTS_MAX 8
 
 #define CONFIG_PATH_MAX 256
+#define CONFIG_GATEWAYS_MAX 512
+
+enum config_redirect { REDIRECT_NO, REDIRECT_YES, REDIRECT_UNDER_LOAD }; /* global-redirect=no|yes|auto */
 
 enum config_proxy_kind { CONFIG_PROXY_NONE, CONFIG_PROXY_HTTP, CONFIG_PROXY_SOCKS5 };
 struct config_proxy {
@@ -104,6 +107,10 @@ struct config_connection {
     struct config_proxy proxy;
     uint32_t replay_window;
     uint32_t mtu; /* 0: automatic */
+    bool accept_redirect;
+    char accept_redirect_to[CONFIG_GATEWAYS_MAX]; /* addresses and names with commas between them; empty: any */
+    bool send_redirect; /* in IKE_AUTH, to ... */
+    char redirect_to[256]; /* an address or a name */
     uint64_t revision; /* hash of all of the above */
 };
 
@@ -115,6 +122,8 @@ struct config {
     char tls_cert[CONFIG_PATH_MAX], tls_key[CONFIG_PATH_MAX]; /* for config_file_text; both or none */
     char web_host[256]; /* web-fallback, an address without brackets, or a name; empty: none */
     uint16_t web_port;
+    enum config_redirect global_redirect;
+    char global_redirect_to[CONFIG_GATEWAYS_MAX]; /* as accept_redirect_to */
     bool listen_udp;
     uint16_t udp_port, udp_nat_port; /* 500, 4500 */
     struct address listen; /* listen=, unspecified: all */

@@ -236,6 +236,19 @@ static void check_tls(struct builder *b) {
         warn_at(b->diagnostics, place_of(b, ca), "tls-ca does nothing without tls-verify=yes");
 }
 
+static void check_redirect(struct builder *b) {
+    const struct config_connection *c = b->connection;
+    if (c->send_redirect && c->redirect_to[0] == 0)
+        complain(b->diagnostics, place_of(b, said(b, "send-redirect")),
+            "send-redirect=yes needs redirect-to=, the gateway to which peers are sent");
+    if (!c->send_redirect && said(b, "redirect-to"))
+        warn_at(
+            b->diagnostics, place_of(b, said(b, "redirect-to")), "redirect-to does nothing without send-redirect=yes");
+    if (!c->accept_redirect && said(b, "accept-redirect-to"))
+        warn_at(b->diagnostics, place_of(b, said(b, "accept-redirect-to")),
+            "accept-redirect-to does nothing without accept-redirect=yes");
+}
+
 static void finish_algorithms(struct builder *b) {
     struct config_connection *c = b->connection;
     if (proposals_finish_esp(&c->esp, c->esn_yes, c->esn_no, c->pfs))
@@ -270,6 +283,7 @@ bool connection_build(struct builder *b) {
     check_times(b);
     finish_tcp(b);
     check_tls(b);
+    check_redirect(b);
     finish_algorithms(b);
     guess_us(c);
     c->revision = connection_revision(c);

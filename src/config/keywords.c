@@ -47,8 +47,15 @@ static const struct choice auths[] = {{"secret", 1, NULL}, {"psk", 1, NULL}, {"r
     {"rsa", -1, ONLY_SECRET}, {"ecdsa", -1, ONLY_SECRET}, {"null", -1, ONLY_SECRET}, {"never", -1, ONLY_SECRET},
     {"eaponly", -1, ONLY_SECRET}, {"pubkey", -1, ONLY_SECRET}, {"eap", -1, ONLY_SECRET}, {NULL, 0, NULL}};
 
+static const struct choice redirects[] = {{"no", 0, NULL}, {"yes", 1, NULL}, {"always", 1, NULL},
+    {"auto", 0, "iketcp redirects in IKE_AUTH always or never; never is taken"}, {NULL, 0, NULL}};
+static const struct choice global_redirects[] = {
+    {"no", REDIRECT_NO, NULL}, {"yes", REDIRECT_YES, NULL}, {"auto", REDIRECT_UNDER_LOAD, NULL}, {NULL, 0, NULL}};
+
 #define YEAR_S UINT64_C(31536000)
 const struct keyword keywords_done[] = {
+    {"global-redirect", SETUP(global_redirect), .read = read_choice, .choice = global_redirects},
+    {"global-redirect-to", SETUP(global_redirect_to), .read = read_gateways},
     {"listen", SETUP(listen), .read = read_listen},
     {"listen-tcp", WHOLE_SETUP, .read = read_ports},
     {"listen-tls", WHOLE_SETUP, .read = read_tls_ports},
@@ -66,6 +73,8 @@ const struct keyword keywords_done[] = {
     {"subnet", WHOLE_END, .read = read_subnet},
     {"subnets", WHOLE_END, .read = read_subnets, .repeats = true},
 
+    {"accept-redirect", CONN(accept_redirect), .read = read_bool},
+    {"accept-redirect-to", CONN(accept_redirect_to), .read = read_gateways},
     {"also", WHOLE_CONN, .read = read_also, .repeats = true},
     {"authby", WHOLE_CONN, .read = read_authby},
     {"auto", CONN(start), .read = read_choice, .choice = autos},
@@ -90,6 +99,7 @@ const struct keyword keywords_done[] = {
     {"pfs", CONN(pfs), .read = read_bool},
     {"phase2", WHOLE_CONN, .read = read_check, .choice = phase2s},
     {"proxy", CONN(proxy), .read = read_proxy},
+    {"redirect-to", CONN(redirect_to), .read = read_gateway},
     {"rekey", CONN(rekey), .read = read_bool},
     {"rekeyfuzz", CONN(rekey_fuzz_percent), .read = read_percent, RANGE(0, 10000)},
     {"rekeymargin", CONN(rekey_margin_s), .read = read_seconds, RANGE(0, YEAR_S)},
@@ -100,6 +110,7 @@ const struct keyword keywords_done[] = {
     {"ipsec-lifetime", CONN(sa_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S), .same_as = "salifetime"},
     {"keylife", CONN(sa_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S), .same_as = "salifetime"},
     {"lifetime", CONN(sa_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S), .same_as = "salifetime"},
+    {"send-redirect", CONN(send_redirect), .read = read_choice, .choice = redirects},
     {"tcp-remoteport", CONN(tcp_remote_port), .read = read_u16, RANGE(1, 65535)},
     {"tcponly", WHOLE_CONN, .read = read_tcponly},
     {"tls-alpn", CONN(tls_alpn), .read = read_alpn},

@@ -244,6 +244,12 @@ static enum answered auth_answer(struct ike_sa *sa, struct turn *turn, const str
         return want_values(sa, turn, list, err);
     if (!check_peer(sa, list, &local, err))
         return ANSWER_REFUSED;
+    if (sa->redirectable && sa->config->redirect_to[0] != 0) {
+        add_identity(m, PAYLOAD_IDR, &local);
+        add_own_proof(sa, m);
+        redirect_away(sa, turn, m);
+        return ANSWERED;
+    }
     if (!child_accept(sa, turn, list, NULL, true, &deal, &child_error) &&
         child_error.notify == NOTIFY_INVALID_SYNTAX) { /* L11 */
         *err = child_error;
@@ -323,6 +329,10 @@ static enum finished auth_finish(
     }
     if (later)
         return FINISH_LATER;
+    if (redirect_take(sa, turn, list, span_of(NULL, 0), err) == REDIRECT_TAKEN) {
+        request_leave(sa, turn);
+        return FINISH_FATAL;
+    }
     mobike_accept(sa, list);
     sa_established(sa, turn);
     if (!finish_child(sa, turn, list, refusal, err)) {

@@ -50,7 +50,7 @@ static bool fresh_cookie(const struct ike_cookie_jar *jar, struct span cookie, s
 
 /* Puts a bare response with one notification into *out, unless it would be longer than what it answers: nobody proved to
  * be where it would go. */
-static void answer_bare(const struct ike_header *request, uint16_t type, struct span data, struct ike_output *out) {
+void answer_bare(const struct ike_header *request, uint16_t type, struct span data, struct ike_output *out) {
     struct ike_header header = {.spi_i = request->spi_i,
         .version = IKE_VERSION,
         .exchange = request->exchange,

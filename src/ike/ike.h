@@ -68,6 +68,8 @@ struct ike_config {
     bool fragmentation; /* negotiated (K7), RFC 7383 */
     bool force_encapsulation; /* NAT_DETECTION_SOURCE_IP that cannot match, so that the peer encapsulates */
     bool initial_contact; /* send INITIAL_CONTACT in IKE_AUTH */
+    bool accept_redirect; /* Initiator: says so, and takes REDIRECT (RFC 5685) */
+    char redirect_to[GATEWAY_MAX]; /* Responder: whoever can is sent there in IKE_AUTH; empty: nobody is */
 };
 
 /* --- identity of one --- */
@@ -124,6 +126,9 @@ enum ike_event_kind {
      * first whether it is (ike_sa_routability). */
     IKE_EVENT_PEER_MOVED,
     IKE_EVENT_ROUTABLE, /* it answered there: with the COOKIE2 that only went there */
+    /* (gateway): as Initiator, the peer sends us there; in IKE_SA_INIT and IKE_AUTH, CLOSED follows; an established IKE SA
+     * lives on until its owner has another. As Responder: we sent the peer there, and CLOSED comes when it has left. */
+    IKE_EVENT_REDIRECT,
     /* Over; error says why (ORIGIN_NONE: deleted as asked, by us or by the peer: by_peer). A Responder's with
      * error.notify NOTIFY_INVALID_KE_PAYLOAD is harmless: the peer begins again on the same connection (K12). */
     IKE_EVENT_CLOSED,
@@ -140,6 +145,7 @@ struct ike_event {
                      * be worth a try */
     bool rekey_again; /* CHILD_DOWN, never set for a rekeyed one: its owner should make a new one */
     bool stale; /* UPDATED */
+    char gateway[GATEWAY_MAX]; /* REDIRECT: an address or a name */
     struct error error;
     struct {
         bool nat_local, nat_remote; /* a NAT in front of us, of the peer */
@@ -189,6 +195,7 @@ void ike_sa_free(struct ike_sa *); /* wipes; says nothing to the peer; NULL is f
 
 /* --- calls; each may add to *out, none keeps it --- */
 void ike_sa_start(struct ike_sa *, uint64_t now, struct ike_output *out); /* Initiator: sends IKE_SA_INIT */
+void ike_sa_redirected_from(struct ike_sa *, const char *gateway); /* before the start: who sent us to this peer */
 /* A whole IKE message that belongs to this SA by its SPIs. Anything may come; *out says what it was. `local`/`remote`:
  * and `reliable` of the carrier on which it came. */
 void ike_sa_receive(struct ike_sa *, uint64_t now, struct span message, const struct address *local,
@@ -230,6 +237,8 @@ void ike_sa_heard(struct ike_sa *, uint64_t now); /* authentic ESP came: the pee
 void ike_sa_rekey(struct ike_sa *, uint64_t now, struct ike_output *out);
 void ike_sa_rekey_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out); /* soft expiry */
 void ike_sa_new_child(struct ike_sa *, uint64_t now, const struct ike_child_config *, struct ike_output *out);
+/* As Responder of an established IKE SA: asks the peer to go to another gateway. Nothing happens where it cannot. */
+void ike_sa_redirect(struct ike_sa *, uint64_t now, const char *gateway, struct ike_output *out);
 void ike_sa_delete_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out);
 /* Asks the peer to delete all; IKE_EVENT_CLOSED comes with the answer, or when the exchange timed out. A request that is
  * outstanding is answered first. Before IKE_AUTH was sent the peer has nothing to delete: CLOSED comes at once. */
@@ -280,6 +289,9 @@ void ike_cookie_jar_init(struct ike_cookie_jar *, uint64_t now, const struct ran
 bool ike_cookie_check(struct ike_cookie_jar *, uint64_t now, const struct random_source *, struct span message,
     const struct address *remote, struct ike_output *out);
 
+/* True: the request says that its sender may be redirected, and *out has the answer that sends it to `gateway` (RFC 5685
+ * section 4; its nonce proves that the request was seen). */
+bool ike_redirect_first(struct span message, const char *gateway, struct ike_output *out);
 /* Looks at a message without state: true for an IKE_SA_INIT request with SPIr 0 and Message ID 0 worth a new IKE SA.
  * For another major version writes the INVALID_MAJOR_VERSION answer into *out (false, connection stays: K12). */
 bool ike_is_first_request(struct span message, struct ike_output *out);

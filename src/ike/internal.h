@@ -19,6 +19,7 @@
 #define REKEYED_LINGER (60 * SECOND) /* how long the old SA waits for the peer's DELETE */
 #define TEMPORARY_PATIENCE (180 * SECOND) /* TEMPORARY_FAILURE for longer: the two sides disagree (section 2.25) */
 #define REDUNDANT_LINGER (5 * SECOND) /* a winner's wait for the loser's DELETE before it deletes the old Child SA */
+#define REDIRECTED_LINGER (10 * SECOND) /* for a client that was sent away in IKE_AUTH and asks for the answer again */
 #define RETRY_AFTER (10 * SECOND) /* a rekey that the peer refused, at the earliest */
 
 _Static_assert(2 * FRAGMENTS_OUT_MAX + 4 <= IKE_DATAGRAMS_MAX, "a response and a request fit into one output");
@@ -67,7 +68,7 @@ struct exchange {
 };
 
 extern const struct exchange sa_init_exchange, auth_exchange, child_new_exchange, child_rekey_exchange,
-    ike_rekey_exchange, delete_exchange, update_exchange, routability_exchange, liveness_exchange;
+    ike_rekey_exchange, delete_exchange, redirect_exchange, update_exchange, routability_exchange, liveness_exchange;
 
 /* --- keys.c --- */
 struct ike_keys {
@@ -296,6 +297,7 @@ void request_end(struct ike_sa *); /* frees and wipes; a rival's SA must be take
 bool request_is(const struct ike_sa *, const struct exchange *);
 /* An INFORMATIONAL that says why this SA ends; no answer is waited for (section 2.21.2). */
 void request_farewell(struct ike_sa *, struct turn *, uint16_t notify);
+void request_leave(struct ike_sa *, struct turn *); /* the same with a DELETE of the IKE SA */
 
 /* --- message.c --- */
 void message_continue(struct ike_sa *, struct turn *); /* with sa->held, after ike_sa_auth */
@@ -327,6 +329,7 @@ struct handshake {
     bool asked; /* AUTH_WANTED is out */
     bool answered, have_expected; /* ike_sa_auth was called; with what the peer's AUTH must be */
     bool delete_after;
+    char redirected_from[GATEWAY_MAX];
     uint8_t local_auth[PRF_MAX], expected[PRF_MAX];
     char refusal[160];
     struct octets octets_local, octets_remote;
@@ -337,6 +340,20 @@ void handshake_free(struct ike_sa *);
 /* K4: an unauthenticated error ends the attempt over TCP; over UDP it is kept in mind while a better answer may come. */
 enum finished sa_init_doubt(struct ike_sa *, const struct error *);
 void sa_init_other_version(struct ike_sa *, const struct ike_header *);
+
+/* --- redirect.c --- */
+void redirect_offer(const struct ike_sa *, struct message_writer *); /* Initiator, in IKE_SA_INIT */
+bool redirect_offered(const struct payload_list *); /* Responder: the peer may be redirected */
+/* What a response to IKE_SA_INIT or IKE_AUTH says of another gateway; false: nothing that is believed. With *err set the
+ * attempt is over; for `nonce`, an IKE_SA_INIT, what does not prove that our request was seen is passed over. */
+enum redirected { REDIRECT_NONE, REDIRECT_TAKEN, REDIRECT_FORGED, REDIRECT_REFUSED };
+enum redirected redirect_take(
+    struct ike_sa *, struct turn *, const struct payload_list *, struct span nonce, struct error *);
+void redirect_add(struct message_writer *, uint16_t type, const char *gateway, struct span nonce);
+void redirect_away(struct ike_sa *, struct turn *, struct message_writer *); /* Responder, in IKE_AUTH */
+
+/* --- cookie.c --- */
+void answer_bare(const struct ike_header *request, uint16_t type, struct span data, struct ike_output *);
 
 /* --- auth.c --- */
 /* Emits AUTH_WANTED. The payloads are the peer's; NULL: not there (yet). */
@@ -370,6 +387,8 @@ struct ike_sa {
     bool has_seen_as;
     struct address peer_address[IKE_ADDRESSES_MAX];
     size_t peer_addresses;
+    bool redirectable; /* as Responder: the peer takes REDIRECT */
+    char redirect_to[GATEWAY_MAX]; /* of the INFORMATIONAL that says so; empty: none is to be sent */
     struct identity remote_id;
 
     bool has_keys;

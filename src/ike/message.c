@@ -6,7 +6,8 @@
 #include "ike/internal.h"
 
 static const struct exchange *const exchanges[] = {&sa_init_exchange, &auth_exchange, &ike_rekey_exchange,
-    &child_rekey_exchange, &child_new_exchange, &delete_exchange, &update_exchange, &liveness_exchange};
+    &child_rekey_exchange, &child_new_exchange, &delete_exchange, &redirect_exchange, &update_exchange,
+    &liveness_exchange};
 
 /* --- payloads as the table wants them --- */
 

@@ -48,6 +48,7 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     next->peer_addresses = sa->peer_addresses;
     memcpy(next->peer_address, sa->peer_address, sizeof next->peer_address);
     next->fragmentation = sa->fragmentation;
+    next->redirectable = sa->redirectable;
     next->remote_id = sa->remote_id;
     next->keys.prf = chosen->prf;
     next->keys.ke = chosen->ke;

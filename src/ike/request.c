@@ -211,17 +211,31 @@ void request_timers(struct ike_sa *sa, struct turn *turn) {
     r->resend_at = turn->now + r->interval;
 }
 
-void request_farewell(struct ike_sa *sa, struct turn *turn, uint16_t notify) {
-    uint8_t chain[64], first;
-    struct writer w = writer_over(chain, sizeof chain);
-    struct message_writer m = chain_begin(&w, &first);
+static void say_last(struct ike_sa *sa, struct turn *turn, uint8_t first, struct span chain) {
     struct ike_header header = request_header(sa, INFORMATIONAL, sa->next_id);
     struct sealed sealed;
     struct error ignored;
-    notify_add(&m, notify, span_of(NULL, 0));
-    if (!seal(sa, &header, first, span_of(chain, w.length), &sealed, &ignored))
+    if (!seal(sa, &header, first, chain, &sealed, &ignored))
         return;
     sa->next_id++;
     sealed_send(sa, &sealed, turn->out, false);
     sealed_free(&sealed);
+}
+
+void request_farewell(struct ike_sa *sa, struct turn *turn, uint16_t notify) {
+    uint8_t chain[64], first;
+    struct writer w = writer_over(chain, sizeof chain);
+    struct message_writer m = chain_begin(&w, &first);
+    notify_add(&m, notify, span_of(NULL, 0));
+    say_last(sa, turn, first, span_of(chain, w.length));
+}
+
+void request_leave(struct ike_sa *sa, struct turn *turn) {
+    uint8_t chain[64], first;
+    struct writer w = writer_over(chain, sizeof chain);
+    struct message_writer m = chain_begin(&w, &first);
+    payload_begin(&m, PAYLOAD_DELETE);
+    delete_write(&w, &(struct delete_payload){.protocol = PROTOCOL_IKE});
+    payload_end(&m);
+    say_last(sa, turn, first, span_of(chain, w.length));
 }

@@ -201,7 +201,7 @@ static void handshake_timer(struct ike_sa *sa, const struct turn *turn) {
 }
 
 static void life_timers(struct ike_sa *sa, const struct turn *turn) {
-    if (sa->state == IKE_STATE_REKEYED && turn->now >= sa->drop_at)
+    if ((sa->state == IKE_STATE_REKEYED || sa->state == IKE_STATE_DELETING) && turn->now >= sa->drop_at)
         sa_close(sa, NULL, false, false);
     if (sa->state != IKE_STATE_ESTABLISHED)
         return;
@@ -232,7 +232,7 @@ uint64_t ike_sa_deadline(const struct ike_sa *sa) {
             at = sooner(at, sa->request.resend_at);
     }
     at = sooner(at, children_deadline(sa));
-    if (sa->state == IKE_STATE_REKEYED)
+    if (sa->state == IKE_STATE_REKEYED || sa->state == IKE_STATE_DELETING)
         at = sooner(at, sa->drop_at);
     if (sa->state == IKE_STATE_ESTABLISHED)
         at = sooner(at, sooner(sa->rekey_at, sa->expire_at));

@@ -85,6 +85,7 @@ static enum asked sa_init_ask(struct ike_sa *sa, struct turn *turn, struct messa
         notify_add(m, NOTIFY_COOKIE, span_of(hs->cookie, hs->cookie_length));
     sa_add(m, &offered);
     write_common(sa, hs->ke, span_of(hs->ni, hs->ni_length), m);
+    redirect_offer(sa, m);
     if (nat_write(sa, turn, 0, m))
         return ASKED;
     fail(err, OURS, NOTIFY_NONE, "the NAT detection hashes could not be computed");
@@ -131,6 +132,7 @@ static enum answered sa_init_answer(struct ike_sa *sa, struct turn *turn, const 
         return ANSWER_REFUSED;
     }
     have_keys(sa, turn, list, 0);
+    sa->redirectable = redirect_offered(list);
     return ANSWERED;
 }
 
@@ -247,6 +249,18 @@ static enum finished sa_init_finish(
     struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint16_t refusal, struct error *err) {
     struct chosen chosen;
     struct span public_value;
+    if (payload_find(list, PAYLOAD_SA, 0) == NULL && refusal == NOTIFY_NONE) {
+        switch (redirect_take(sa, turn, list, span_of(sa->handshake->ni, sa->handshake->ni_length), err)) {
+        case REDIRECT_TAKEN:
+            return FINISH_FATAL;
+        case REDIRECT_FORGED:
+            return FINISH_IGNORED;
+        case REDIRECT_REFUSED:
+            return sa_init_doubt(sa, err);
+        case REDIRECT_NONE:
+            break;
+        }
+    }
     if (refusal != NOTIFY_NONE || payload_find(list, PAYLOAD_SA, 0) == NULL ||
         payload_find(list, PAYLOAD_KE, 0) == NULL || payload_find(list, PAYLOAD_NONCE, 0) == NULL)
         return refused(sa, turn, list, refusal, err);

@@ -83,6 +83,9 @@ void event_before(struct peers *peers, struct sa *sa, struct ike_event *event, c
     case IKE_EVENT_ROUTABLE:
         follow_proved(peers, sa, from);
         break;
+    case IKE_EVENT_REDIRECT:
+        redirect_taken(peers, peer, event);
+        break;
     case IKE_EVENT_ESTABLISHED:
     case IKE_EVENT_INITIAL_CONTACT:
         break; /* first */

@@ -2,9 +2,15 @@
 #include "peer/internal.h"
 
 struct peer *initiate(struct peers *peers, struct conn *conn, bool persistent) {
+    return initiate_to(peers, conn, persistent, NULL);
+}
+
+struct peer *initiate_to(struct peers *peers, struct conn *conn, bool persistent, const struct redirect *redirect) {
     struct peer *peer = peer_new(peers, conn, true);
     if (!peer)
         return NULL;
+    if (redirect)
+        peer->redirect = *redirect;
     path_init(&peer->path, &conn->config.path, &conn->memory, peers->network, peers->random);
     peer->persistent = persistent;
     initiate_attempt(peers, peer);
@@ -25,9 +31,10 @@ void initiate_attempt(struct peers *peers, struct peer *peer) {
     peer_touch(peers, peer);
     struct address numeric;
     struct error ignored;
-    if (!address_parse(config->remote_host, &numeric, &ignored))
-        action_say(peers, peer, STEP_RESOLVING, "looking up %s", config->remote_host);
-    action_add(peers, PEER_RESOLVE, peer)->host = config->remote_host;
+    const char *host = redirect_host(peer);
+    if (!address_parse(host, &numeric, &ignored))
+        action_say(peers, peer, STEP_RESOLVING, "looking up %s", host);
+    action_add(peers, PEER_RESOLVE, peer)->host = host;
 }
 
 struct peer_output peers_resolved(struct peers *peers, uint64_t now, peer_id id, const struct path_target *target,
@@ -58,6 +65,8 @@ static void begin_sa(struct peers *peers, struct peer *peer) {
         &peer->conn->config.ike, spi, &peer->carrier.local, &peer->carrier.remote, reliable, peers->now, peers->random);
     if (ike)
         ike_sa_set_worker(ike, peers->worker);
+    if (ike && peer->redirect.to[0])
+        ike_sa_redirected_from(ike, peer->redirect.from);
     if (!peer_sa_add(peers, peer, ike, spi)) {
         struct error err;
         (void)fail(&err, OURS, 0, "there is no memory for an IKE SA");

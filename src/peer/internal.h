@@ -47,6 +47,8 @@ struct conn {
     bool gone; /* no longer configured */
     bool on_demand; /* a packet begins it */
     uint64_t demand_after; /* but not before */
+    uint64_t redirected_since; /* redirects are counted from then on, against loops */
+    uint32_t redirects;
 };
 
 /* What pulse.c knows of what went out and came in. */
@@ -82,6 +84,13 @@ struct allowance { /* so many a second */
 #define NOTICE_SLOTS 256
 struct notice_slot {
     uint64_t key, at;
+};
+
+struct redirect { /* of an Initiator's attempt */
+    char to[GATEWAY_MAX]; /* dialled instead of the configured host; empty: none */
+    char from[GATEWAY_MAX]; /* who said so */
+    bool pending; /* the attempt begins anew when its IKE SA is closed */
+    struct error refused; /* or ends with that; ORIGIN_NONE: neither */
 };
 
 enum phase {
@@ -159,6 +168,7 @@ struct peer {
     struct roam roam;
     peer_id renewal; /* the peer that may take its place, 0: none */
     peer_id renews; /* whose place it may take, 0: nobody's */
+    peer_id leaves; /* whose gateway redirected us to this one's, 0: nobody's */
     uint32_t tries; /* attempts that failed in a row */
     uint32_t attempt; /* of PEER_CONNECT, 0: none */
     uint32_t auths_stale; /* answers to PEER_AUTH that are not for the present SA */
@@ -172,6 +182,7 @@ struct peer {
     struct stream *streams; /* that it owns */
     struct carrier carrier;
     struct path path;
+    struct redirect redirect;
     struct error why; /* of the end */
     struct timer timer;
 };
@@ -182,6 +193,9 @@ struct peers {
     struct random_source random;
     uint64_t now, network;
     bool shutting_down;
+    enum peer_redirect redirect; /* whom we send away */
+    char redirect_to[512];
+    size_t redirect_next; /* octet of the list where the next gateway begins */
     struct conn *conns;
     struct peer *peer_list;
     struct stream *stream_list;
@@ -263,6 +277,8 @@ void event_after(struct peers *, struct sa *, struct ike_event *);
 
 /* initiate.c */
 struct peer *initiate(struct peers *, struct conn *, bool persistent);
+struct peer *initiate_to(
+    struct peers *, struct conn *, bool persistent, const struct redirect *); /* NULL: as configured */
 void initiate_attempt(struct peers *, struct peer *);
 void initiate_step(struct peers *, struct peer *, const struct path_step *);
 void initiate_float(struct peers *, struct peer *, const struct carrier *from);
@@ -345,11 +361,20 @@ void doubt_again(struct peers *, struct peer *);
 void doubt_wake(struct peers *, struct peer *);
 uint64_t doubt_deadline(const struct peers *, const struct peer *);
 
+/* redirect.c */
+const char *redirect_host(const struct peer *); /* whom the present attempt dials */
+void redirect_taken(struct peers *, struct peer *, const struct ike_event *);
+bool redirect_follow(struct peers *, struct peer *); /* the IKE SA is closed; true: that was why, and is seen to */
+void redirect_forget(struct peer *); /* the next attempt begins where it is configured */
+bool redirect_first(struct peers *, const struct carrier *, bool under_load, struct span message); /* true: sent away */
+bool gateway_next(const char *list, size_t *at, char out[GATEWAY_MAX]); /* false: the list is over */
+
 /* renew.c */
 struct peer *renewal_of(const struct peers *, const struct peer *); /* NULL: none */
 void renew(struct peers *, struct peer *, const char *why);
 void renew_not_needed(struct peers *, struct peer *);
 void renew_done(struct peers *, struct peer *renewal); /* it is established */
+void renew_leave(struct peers *, struct peer *redirected); /* it has an anchor: the one before may go */
 bool renew_failed(struct peers *, struct peer *renewal, const struct error *why); /* true: the old one stays */
 bool renew_takes_over(struct peers *, struct peer *old, bool for_good); /* old is lost; false: there is no renewal */
 

@@ -64,6 +64,7 @@ void established(struct peers *peers, struct peer *peer) {
     unique_enter(peers, peer);
     end_waiting(peers, peer);
     anchor_command(peers, peer, TRAFFIC_ANCHOR_ADD);
+    renew_leave(peers, peer);
 }
 
 void peer_take_back(struct peers *peers, struct peer *peer) {
@@ -131,6 +132,7 @@ static bool may_try_again(const struct peers *peers, const struct peer *peer) {
 }
 
 static void wait_to_retry(struct peers *peers, struct peer *peer) {
+    redirect_forget(peer);
     peer->phase = PHASE_WAITING;
     peer->due_at = peers->now + retry_delay(peers, peer->tries);
     peer_touch(peers, peer);
@@ -175,6 +177,7 @@ static void begin_again(struct peers *peers, struct peer *peer, bool at_once) {
         path_init(&peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
     peer->initiator = peer->persistent = true;
     peer->tries = 0;
+    redirect_forget(peer);
     connect_cancel(peers, peer);
     streams_release(peers, peer);
     if (at_once)
@@ -207,6 +210,8 @@ static void lost(struct peers *peers, struct peer *peer, const struct ike_event 
 }
 
 static void attempt_ended(struct peers *peers, struct peer *peer, const struct ike_event *event) {
+    if (redirect_follow(peers, peer))
+        return;
     bool final = event->by_peer || (event->error.notify != NOTIFY_NONE && !event->timed_out);
     if (!final) {
         struct path_step step = path_failed(&peer->path, peers->now, &event->error);
@@ -241,7 +246,8 @@ void peer_sa_ended(struct peers *peers, struct sa *sa, const struct ike_event *e
             attempt_ended(peers, peer, event);
             break;
         }
-        if (event->error.notify != NOTIFY_INVALID_KE_PAYLOAD) /* the peer begins again with another group (K12) */
+        /* Not where the peer begins again with another group (K12), or left as we asked it to. */
+        if (event->error.notify != NOTIFY_INVALID_KE_PAYLOAD && event->error.origin != ORIGIN_NONE)
             complain_of(
                 peers, peer, "IKE SA with %s failed: %s", carrier_text(&peer->carrier, text), event->error.text);
         peer_over(peers, peer);
@@ -281,7 +287,7 @@ static void phase_is_due(struct peers *peers, struct peer *peer) {
         break;
     case PHASE_RESOLVING:
         peer->due_at = NEVER;
-        (void)fail(&err, HOST, 0, "looking up %s took too long", peer->conn->config.remote_host);
+        (void)fail(&err, HOST, 0, "looking up %s took too long", redirect_host(peer));
         attempt_failed(peers, peer, &err);
         break;
     case PHASE_WAITING:

@@ -44,6 +44,7 @@ struct peer_config {
     enum peer_after_loss after_loss;
     uint32_t keying_tries; /* 0: for ever */
     uint64_t nat_keepalive_ms; /* of silence over UDP behind a NAT (RFC 3948, section 2.3); 0: none are sent */
+    char accept_redirect_to[512]; /* gateways with commas between them, where ike.accept_redirect; empty: any */
     bool accept_tcp; /* enable-tcp=no takes no SA over TCP either */
     bool accept_udp; /* enable-tcp=yes, tcponly: TCP alone */
 };
@@ -67,7 +68,7 @@ typedef uint32_t peer_id; /* one live peer or a connection that is down; 0: none
 enum peer_action_kind {
     PEER_RESOLVE, /* (peer, host): look it up, and our address towards it; answer peers_resolved */
     PEER_SEND, /* (carrier, octets, bare): an IKE message; on UDP 4500 and streams its carrier adds the marker */
-    PEER_CONNECT, /* (peer, attempt, carrier): open a stream, answer peers_connected or peers_connect_failed */
+    PEER_CONNECT, /* (peer, attempt, carrier, host): open a stream, answer peers_connected or peers_connect_failed */
     PEER_CANCEL, /* (attempt): no longer wanted; no answer */
     PEER_CLOSE, /* (carrier.stream): close it, after what was queued for it; no answer */
     PEER_AUTH, /* (peer, auth): compute AUTH values where the keys are; answer peers_auth */
@@ -97,6 +98,7 @@ enum peer_step {
     STEP_RECONNECTING,
     STEP_RECONNECTED,
     STEP_MOVED,
+    STEP_REDIRECTED,
     STEP_GIVING_UP,
     STEP_DELETED,
 };
@@ -173,6 +175,10 @@ struct peer_output peers_configure(struct peers *, uint64_t now, const struct pe
 void peers_set_network(struct peers *, uint64_t network); /* see path_memory */
 /* Addresses or routes of this host changed: whose way out is another one now moves, or connects again. */
 struct peer_output peers_network_changed(struct peers *, uint64_t now);
+/* Whoever begins and can be redirected is sent to one of `gateways` (with commas between them) in turn, before any state is
+ * kept for it (RFC 5685 section 4). */
+enum peer_redirect { PEER_REDIRECT_NO, PEER_REDIRECT_YES, PEER_REDIRECT_UNDER_LOAD };
+void peers_set_redirect(struct peers *, enum peer_redirect, const char *gateways);
 
 struct peer_output peers_up(struct peers *, uint64_t now, const char *connection, peer_id *peer, struct error *);
 struct peer_output peers_down(struct peers *, uint64_t now, const char *connection, size_t *found);
@@ -182,6 +188,10 @@ struct peer_output peers_ondemand(
     struct peers *, uint64_t now, const uint8_t *inner, size_t length); /* a first packet */
 struct peer_output peers_rekey(
     struct peers *, uint64_t now, const char *connection, bool ike, struct error *); /* by hand */
+
+/* As gateway: asks all peers of a connection to go to another one (a name or an address); *found: so many can. */
+struct peer_output peers_redirect(
+    struct peers *, uint64_t now, const char *connection, const char *gateway, size_t *found);
 
 struct peer_output peers_receive(struct peers *, uint64_t now, const struct carrier *, struct span message);
 struct peer_output peers_resolved(

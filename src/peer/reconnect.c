@@ -29,6 +29,7 @@ void connect_ask_beside(struct peers *peers, struct peer *peer, const struct pat
     }
     struct peer_action *action = action_add(peers, PEER_CONNECT, peer);
     action->attempt = peer->attempt;
+    action->host = redirect_host(peer);
     action->carrier = (struct carrier){.transport = step->transport, .local = step->local, .remote = step->remote};
 }
 

@@ -52,6 +52,14 @@ void renew_done(struct peers *peers, struct peer *renewal) {
     renewal->renews = 0;
 }
 
+/* Behind unique_check, which has ended the old one where the new one calls itself the same. */
+void renew_leave(struct peers *peers, struct peer *renewal) {
+    struct peer *old = renewal->leaves ? table_get(&peers->by_id, renewal->leaves) : NULL;
+    renewal->leaves = 0;
+    if (old && old->phase == PHASE_UP)
+        peer_delete(peers, old, "its gateway redirected us");
+}
+
 bool renew_failed(struct peers *peers, struct peer *renewal, const struct error *why) {
     struct peer *old = renewed_by(peers, renewal);
     if (!old || old->phase != PHASE_UP)

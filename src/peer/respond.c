@@ -123,7 +123,8 @@ void respond_first(struct peers *peers, const struct carrier *carrier, struct st
         stream_strike(peers, stream, "a second IKE SA on a connection in use");
         return;
     }
-    if (!within_limits(peers, &carrier->remote))
+    if (redirect_first(peers, carrier, under_load(peers, &carrier->remote), message) ||
+        !within_limits(peers, &carrier->remote))
         return;
     struct conn *conn = choose_by_address(peers, carrier);
     if (!conn) {

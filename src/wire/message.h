@@ -108,6 +108,12 @@ void notify_write(struct writer *, const struct notify *);
 /* The first notification of that type; false if there is none or it is malformed. */
 bool notify_find(const struct payload_list *, uint16_t type, struct notify *);
 
+/* The data of REDIRECT and REDIRECTED_FROM, RFC 5685: a gateway as text, an address or a name, and what follows it. */
+#define GATEWAY_MAX 256
+bool gateway_name_ok(const char *name); /* letters, digits, '-', '_' and '.'; not an address */
+MUST_USE bool redirect_read(struct span data, char gateway[GATEWAY_MAX], struct span *nonce, struct error *);
+void redirect_write(struct writer *, const char *gateway, struct span nonce);
+
 struct delete_payload {
     uint8_t protocol;
     uint32_t esp_spi[64]; /* for PROTOCOL_ESP and AH */

@@ -224,6 +224,7 @@ static const char *step_name(const struct peer_action *action) {
         [STEP_RECONNECTING] = "reconnecting",
         [STEP_RECONNECTED] = "reconnected",
         [STEP_MOVED] = "moved",
+        [STEP_REDIRECTED] = "redirected",
         [STEP_GIVING_UP] = "giving-up",
         [STEP_DELETED] = "deleted",
     };

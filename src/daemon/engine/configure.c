@@ -45,6 +45,13 @@ static void finish(struct engine *engine, bool ok, const char *lines) {
         old.done(engine, ok, text);
 }
 
+static void set_redirect(struct engine *engine) {
+    static const enum peer_redirect when[] = {[REDIRECT_NO] = PEER_REDIRECT_NO,
+        [REDIRECT_YES] = PEER_REDIRECT_YES,
+        [REDIRECT_UNDER_LOAD] = PEER_REDIRECT_UNDER_LOAD};
+    peers_set_redirect(engine->peers, when[engine->config->global_redirect], engine->config->global_redirect_to);
+}
+
 static void serve(struct engine *engine) {
     struct configuring *configuring = &engine->configuring;
     demand_clear(engine);
@@ -59,6 +66,7 @@ static void serve(struct engine *engine) {
     configuring->config = NULL;
     configuring->connection = NULL;
     configuring->left_out = NULL;
+    set_redirect(engine);
     engine_apply(engine, peers_configure(engine->peers, engine_now(), engine->connection, engine->connections));
     demand_set(engine);
     char text[sizeof configuring->warnings + 64];

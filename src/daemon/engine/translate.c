@@ -155,6 +155,9 @@ static void fill_ike(const struct config_connection *c, struct ike_config *ike) 
     ike->retransmit_timeout_ms = c->retransmit_timeout_ms;
     ike->mobike = c->mobike;
     ike->fragmentation = c->fragmentation;
+    ike->accept_redirect = c->accept_redirect;
+    if (c->send_redirect)
+        memcpy(ike->redirect_to, c->redirect_to, sizeof ike->redirect_to);
     ike->force_encapsulation = true; /* ESP in user space can't take protocol 50 */
 }
 
@@ -228,6 +231,7 @@ bool translate_connection(const struct config *config, struct config_connection 
                                                    : PEER_AFTER_HOLD;
     out->keying_tries = c->keying_tries;
     out->nat_keepalive_ms = c->nat_keepalive ? NAT_KEEPALIVE_MS : 0;
+    memcpy(out->accept_redirect_to, c->accept_redirect_to, sizeof out->accept_redirect_to);
     out->accept_tcp = c->enable_tcp != CHOICE_NO;
     out->accept_udp = true; /* enable-tcp=yes speaks of what we begin; listen-udp and listen-tcp of the rest */
     out->revision = revision_of(c, out);

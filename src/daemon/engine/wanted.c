@@ -22,26 +22,27 @@ bool proxy_knows_names(const struct engine *engine, const char *connection) {
            (c->enable_tcp != CHOICE_NO || c->enable_tls != CHOICE_NO);
 }
 
-/* As the connection calls it; by its address where that is all. */
-static void name_of_them(const struct config_connection *c, const struct address *remote, char out[256]) {
-    const struct config_end *them = config_them(c);
+/* As it was dialled, by its name if it has one: the configured one, or the one to which it redirected us. */
+static void name_of_them(const char *host, const struct address *remote, char out[256]) {
+    struct address numeric;
+    struct error ignored;
     char text[ADDRESS_TEXT_MAX];
-    if (them->kind == HOST_NAME)
-        snprintf(out, 256, "%s", them->name);
-    else
-        snprintf(out, 256, "%s", address_text(remote, text));
+    bool named = host != NULL && host[0] != 0 && !address_parse(host, &numeric, &ignored);
+    snprintf(out, 256, "%s", named ? host : address_text(remote, text));
 }
 
-static void want_proxy(const struct config_connection *c, const struct address *remote, struct connect_wanted *out) {
+static void want_proxy(
+    const struct config_connection *c, const struct peer_action *action, struct connect_wanted *out) {
+    const struct address *remote = &action->carrier.remote;
     out->proxy.kind = c->proxy.kind == CONFIG_PROXY_HTTP ? PROXY_HTTP : PROXY_SOCKS5;
     memcpy(out->proxy.user, c->proxy.user, sizeof out->proxy.user);
     memcpy(out->proxy.password, c->proxy.password, sizeof out->proxy.password);
-    name_of_them(c, remote, out->proxy.host);
+    name_of_them(action->host, remote, out->proxy.host);
     out->proxy.port = remote->port;
     out->remote = (struct address){.port = c->proxy.port};
 }
 
-static bool want_tls(struct engine *engine, const struct config_connection *c, const struct address *remote,
+static bool want_tls(struct engine *engine, const struct config_connection *c, const struct peer_action *action,
     struct connect_wanted *out, struct error *err) {
     struct tls_wanted *wanted = &out->tls_wanted;
     if (engine->tls_client == NULL)
@@ -52,7 +53,7 @@ static bool want_tls(struct engine *engine, const struct config_connection *c, c
     if (c->tls_server_name[0] != 0)
         memcpy(wanted->server_name, c->tls_server_name, sizeof wanted->server_name);
     else
-        name_of_them(c, remote, wanted->server_name);
+        name_of_them(action->host, &action->carrier.remote, wanted->server_name);
     memcpy(wanted->alpn, c->tls_alpn, sizeof wanted->alpn);
     wanted->verify = c->tls_verify;
     if (c->tls_ca[0] == 0)
@@ -69,11 +70,11 @@ bool connect_wanted_of(struct engine *engine, const struct peer_action *action, 
     *proxy_host = NULL;
     if (c == NULL) /* a reload has just dropped it */
         return fail(err, CONFIG, 0, "there is no conn %s any more", action->connection);
-    if (action->carrier.transport == TRANSPORT_TLS && !want_tls(engine, c, remote, out, err))
+    if (action->carrier.transport == TRANSPORT_TLS && !want_tls(engine, c, action, out, err))
         return false;
     if (c->proxy.kind == CONFIG_PROXY_NONE)
         return true;
-    want_proxy(c, remote, out);
+    want_proxy(c, action, out);
     *proxy_host = c->proxy.host;
     return true;
 }

@@ -114,6 +114,11 @@ static void each_option_sets_its_field(void **state) {
     CHECK("encapsulation=yes", c.encapsulation == ENCAPSULATION_YES);
     CHECK("encapsulation=auto", c.encapsulation == ENCAPSULATION_AUTO);
     CHECK("mtu=1400", c.mtu == 1400);
+    CHECK("accept-redirect=yes", c.accept_redirect && c.accept_redirect_to[0] == 0);
+    CHECK("accept-redirect=yes\n accept-redirect-to=192.0.2.1,vpn.example",
+        strcmp(c.accept_redirect_to, "192.0.2.1,vpn.example") == 0);
+    CHECK(
+        "send-redirect=always\n redirect-to=2001:db8::1", c.send_redirect && strcmp(c.redirect_to, "2001:db8::1") == 0);
     CHECK("pfs=no", !c.pfs);
     CHECK("type=tunnel", !c.transport);
     CHECK("ikev2=insist", true);
@@ -446,6 +451,21 @@ static void what_does_not_fit_together_is_said(void **state) {
             "f:2:13: '70000' is not right: write yes (port 4500), no, or ports such as 443,4500\n"},
         {"config setup\n listen-tcp=1,2,3,4,5,6,7,8,9\n",
             "f:2:13: '1,2,3,4,5,6,7,8,9' is not right: at most 8 ports\n"},
+        {"config setup\n global-redirect=yes\n",
+            "f:2:2: global-redirect=yes needs global-redirect-to=, the gateways to which peers are sent\n"},
+        {"config setup\n global-redirect-to=a.example,1.2.3\n",
+            "f:2:31: '1.2.3' is not right: write an address or a name of a gateway\n"},
+        {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n"
+         " send-redirect=yes\n",
+            "f:6:16: send-redirect=yes needs redirect-to=, the gateway to which peers are sent\n"},
+        {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n"
+         " redirect-to=a.example\n accept-redirect-to=%any\n",
+            "f:6:14: warning: redirect-to does nothing without send-redirect=yes\n"
+            "f:7:21: warning: accept-redirect-to does nothing without accept-redirect=yes\n"},
+        {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n"
+         " redirect-to=a/b\n",
+            "f:6:14: 'a/b' is not right: write an address or a name of a gateway\n"
+            "f:6:14: warning: redirect-to does nothing without send-redirect=yes\n"},
         {"config setup\n listen=eth0\n", "f:2:9: 'eth0' is not right: write one IPv4 or IPv6 address of this host\n"},
         {"config setup\n tun-name=a/b\n",
             "f:2:11: 'a/b' is not right: the name of a network device has 1 to 15 letters, digits, '-', '_' or '.'\n"},

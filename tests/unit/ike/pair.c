@@ -213,6 +213,9 @@ static void note(struct side *s, const struct ike_event *event) {
     case IKE_EVENT_EXTRA:
         add_sa(s, event->successor);
         break;
+    case IKE_EVENT_REDIRECT:
+        s->redirect = *event;
+        break;
     case IKE_EVENT_CLOSED:
         s->closed = *event;
         break;

@@ -39,7 +39,7 @@ struct side {
     size_t events;
     struct seen_child child[SEEN_MAX];
     size_t children;
-    struct ike_event closed, failed, retry, keys, wanted, updated, moved; /* the last of each kind */
+    struct ike_event closed, failed, retry, keys, wanted, redirect, updated, moved; /* the last of each kind */
     unsigned count[IKE_EVENT_CLOSED + 1];
     bool fresh, authentic, corrupt; /* of the last message received */
     bool again; /* the last CHILD_DOWN said so */

@@ -366,11 +366,22 @@ static void do_traffic(struct net *net, int end, const struct peer_action *actio
     reports_later(net, end, &reports);
 }
 
+/* Names that begin with "north" are north's, all others the other end's. */
+static struct address resolved(const struct net *net, int end, const char *host) {
+    struct address address;
+    struct error ignored;
+    if (address_parse(host, &address, &ignored))
+        return address;
+    return net->end[strncmp(host, "north", 5) == 0 ? NORTH : end == EAST ? WEST : EAST].outer;
+}
+
 static void act(struct net *net, int end, const struct peer_action *action) {
     struct net_event *event;
     switch (action->kind) {
     case PEER_RESOLVE:
-        later(net, 0, RESOLVED, end, NULL, 0)->peer = action->peer;
+        event = later(net, 0, RESOLVED, end, NULL, 0);
+        event->peer = action->peer;
+        event->carrier.remote = resolved(net, end, action->host);
         break;
     case PEER_SEND:
         send_ike(net, end, action);
@@ -525,9 +536,7 @@ static void connected(struct net *net, struct net_event *event) {
 
 static void happen(struct net *net, struct net_event *event) {
     struct net_end *e = &net->end[event->end];
-    struct path_target target = {.local = e->outer, .remote = net->end[EAST].outer};
-    if (event->end == EAST)
-        target.remote = net->end[WEST].outer;
+    struct path_target target = {.local = e->outer, .remote = event->carrier.remote};
     switch (event->kind) {
     case TO_UDP:
         udp_arrives(net, event);
