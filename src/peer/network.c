@@ -9,7 +9,7 @@ static void ask(struct peers *peers, struct peer *peer) {
     const struct address *remote = &peer->path.target[peer->path.current].remote;
     struct peer_action *action = action_add(peers, PEER_RESOLVE, peer);
     peer->roam.asked = true;
-    action->host = peer->conn->config.remote_host;
+    action->host = redirect_host(peer);
     if (peer->path.targets == 0 || address_is_any(remote))
         return;
     address_text(remote, peer->roam.host);
