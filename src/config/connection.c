@@ -169,7 +169,8 @@ static void check_subnets(struct builder *b) {
             PAIRS_MAX);
     if (c->transport && (c->left.subnets || c->right.subnets))
         complain(b->diagnostics, place_of(b, said(b, "type")),
-            "conn %s: type=transport protects the two hosts themselves; drop the subnets or write type=tunnel",
+            "conn %s: type=transport protects the two hosts themselves; drop subnets and source addresses or write "
+            "type=tunnel",
             c->name);
 }
 

@@ -31,8 +31,7 @@ static const struct choice fragmentations[] = {{"yes", 1, NULL}, {"no", 0, NULL}
     {"insist", 1, "large messages are always sent in fragments where both sides can: taken as yes"}, {NULL, 0, NULL}};
 #define NO_SHUNT \
     "packets would go through unprotected or be lost for ever by a rule that iketcp can't set; use nftables"
-#define NO_TRANSPORT "transport mode is not done yet; write type=tunnel, which protects the same two hosts"
-static const struct choice types[] = {{"tunnel", 0, NULL}, {"transport", -1, NO_TRANSPORT},
+static const struct choice types[] = {{"tunnel", 0, NULL}, {"transport", 1, NULL},
     {"passthrough", -1, NO_SHUNT}, {"pass", -1, NO_SHUNT}, {"drop", -1, NO_SHUNT}, {"reject", -1, NO_SHUNT},
     {NULL, 0, NULL}};
 #define NO_IKEV1 "iketcp speaks IKEv2 alone; write ikev2=insist or leave it out"

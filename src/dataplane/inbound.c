@@ -6,12 +6,14 @@
 
 /* Sorts what traffic_receive found; false: corrupt. */
 static bool sort(struct worker *worker, const struct carrier *carrier, size_t count) {
+    bool rebuilt = false; /* lives in memory that the next call uses again */
     for (size_t i = 0; i < count; i++) {
         struct traffic_frame *frame = &worker->frame[i];
         switch (frame->verdict) {
         case TRAFFIC_IS_INNER:
             if (worker->tun >= 0)
                 join_add(&worker->joiner, frame->inner, frame->inner_length);
+            rebuilt = rebuilt || frame->rebuilt;
             break;
         case TRAFFIC_IS_IKE:
             report_ike(worker, carrier, frame->message);
@@ -19,9 +21,12 @@ static bool sort(struct worker *worker, const struct carrier *carrier, size_t co
         case TRAFFIC_IS_NOTHING:
             break;
         case TRAFFIC_IS_CORRUPT:
+            join_flush(&worker->joiner);
             return false;
         }
     }
+    if (rebuilt)
+        join_flush(&worker->joiner);
     return true;
 }
 

@@ -97,8 +97,10 @@ static void send_all(struct worker *worker) {
 
 static bool begin(struct worker *worker, const struct traffic_route *route) {
     struct outbound *out = &worker->out;
-    if (out->route.sa == route->sa && out->route.carrier == route->carrier)
+    if (out->route.sa == route->sa && out->route.carrier == route->carrier) {
+        out->route = *route; /* of another protocol, maybe */
         return true;
+    }
     send_all(worker);
     bool stream = route->carrier->transport != TRANSPORT_UDP;
     struct link *link = stream ? link_find(worker, route->carrier->stream) : NULL;
@@ -120,24 +122,30 @@ static size_t largest_inner(const struct worker *worker, const struct outbound *
     if (out->field > 0)
         return esp_inner_max(out->route.sa, FRAME_PAYLOAD_MAX);
     size_t fits = esp_inner_max(out->route.sa, UDP_PAYLOAD_MAX), mtu = worker->options.tun_mtu;
+    if (out->route.strip > 0) /* no pieces of packets, but pieces of datagrams */
+        return fits;
     return mtu > 0 && mtu < fits ? mtu : fits;
 }
 
 /* Cuts a burst into frames; a full batch is sealed on the way, full frames are sent. */
 static void pack(struct worker *worker, struct cut *cut) {
     struct outbound *out = &worker->out;
-    uint8_t next_header = cut->version == 4 ? NEXT_IPV4 : NEXT_IPV6;
+    const size_t strip = out->route.strip;
+    uint8_t next_header = strip > 0 ? out->route.next_header : cut->version == 4 ? NEXT_IPV4 : NEXT_IPV6;
     size_t inner, known = 0, sealed = 0;
     while (out->route.sa != NULL && (inner = cut_next_length(cut)) > 0) {
         if (inner != known) {
             known = inner;
-            sealed = esp_sealed_length(out->route.sa, inner);
+            sealed = esp_sealed_length(out->route.sa, inner - strip);
         }
         uint8_t *packet = out->frames + out->used + out->field;
         cut_next(cut, packet + out->offset);
+        if (strip > 0)
+            memmove(packet + out->offset, packet + out->offset + strip, inner - strip);
         if (out->field > 0)
             frame_header(out->frames + out->used, sealed);
-        out->job[out->jobs++] = (struct esp_seal_job){.packet = packet, .inner = inner, .next_header = next_header};
+        out->job[out->jobs++] =
+            (struct esp_seal_job){.packet = packet, .inner = inner - strip, .next_header = next_header};
         out->used += out->field + sealed;
         out->packets++;
         if (out->jobs == ESP_BATCH_MAX || (out->field == 0 && out->used >= SEND_AT))

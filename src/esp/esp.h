@@ -19,7 +19,8 @@ struct esp_config {
     struct span key_in, key_out, integ_in, integ_out; /* read during esp_sa_new only */
     bool esn, transport;
     uint32_t replay_window; /* 64 to 4,096; 0: replay protection is off */
-    struct selector_list local, remote; /* what the inner packets may be */
+    struct selector_list local, remote; /* what the inner packets may be; transport: of one host each */
+    struct address peer_local, peer_remote; /* transport: what the peer calls us and itself; family 0: as we do */
     uint64_t soft_packets; /* outbound sequence number that asks for a rekey; 0: a default well before the
                                          * last (2^32 without ESN) */
 };
@@ -82,6 +83,15 @@ struct esp_open_job {
 /* All jobs have this SA's SPI. Opens, then admits in order: replay window and selectors, and counts. `now` for
  * last_in_ms. jobs <= ESP_BATCH_MAX. Returns how many were authentic and fresh (ESP_INNER, ESP_DUMMY, ESP_POLICY). */
 size_t esp_open(struct esp_sa *, uint64_t now, struct esp_open_job *, size_t jobs);
+
+/* --- transport mode (RFC 4303 section 3.1.1): the IP header stays behind, and is made again from the selectors' hosts ---
+ * Octets in front of what is sealed, and its next header. False: a fragment, which can't be sent so. */
+MUST_USE bool esp_transport_strip(const uint8_t *inner, size_t length, size_t *strip, uint8_t *next_header);
+/* Writes the packet that an ESP_INNER job carried to `out`, checksums of TCP, UDP and ICMPv6 made right for our view of the
+ * addresses (RFC 7296 section 2.23.1, RFC 3948 section 3.1.2). Returns its length, 0: too long for `capacity` or for IP. */
+#define ESP_TRANSPORT_HEADER_MAX ((size_t)40)
+size_t esp_transport_rebuild(
+    const struct esp_sa *, const uint8_t *inner, size_t length, uint8_t next_header, uint8_t *out, size_t capacity);
 
 /* Whether an outbound inner packet is inside the selectors. */
 bool esp_sa_takes(const struct esp_sa *, const struct flow *);

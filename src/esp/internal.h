@@ -38,6 +38,8 @@ struct esp_sa {
     uint64_t iv_counter; /* the last one used, for AEADs and iv_maker */
     size_t iv_length, icv_length, align; /* octets */
     bool aead;
+    uint64_t
+        checksum_shift; /* transport: to be added to a checksum's sum; 0: the peer sees the addresses that we see */
     struct replay_window window;
     struct esp_counters counters;
 };
@@ -50,6 +52,10 @@ struct esp_aad {
 };
 void esp_aad_set(
     const struct esp_sa *, const uint8_t *packet, uint64_t sequence, struct esp_aad *, struct cipher_job *);
+
+/* transport.c: what is needed once, and whether a payload may come from the other host. */
+MUST_USE bool transport_set(struct esp_sa *, struct error *);
+bool transport_allows_in(const struct esp_sa *, const struct esp_open_job *);
 
 /* Whether a packet that came out may come from `remote` and go to `local`. */
 bool esp_sa_allows_in(const struct esp_sa *, const struct flow *);

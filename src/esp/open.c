@@ -84,7 +84,8 @@ static enum esp_verdict judge(const struct esp_sa *sa, struct esp_open_job *job,
         return ESP_MALFORMED;
     if (job->next_header == ESP_NEXT_NONE)
         return ESP_DUMMY;
-    return sa->config.transport || inside_selectors(sa, job) ? ESP_INNER : ESP_POLICY;
+    bool inside = sa->config.transport ? transport_allows_in(sa, job) : inside_selectors(sa, job);
+    return inside ? ESP_INNER : ESP_POLICY;
 }
 
 /* In the order of arrival: an earlier packet of the batch may be this one's twin or have moved the window past it. */

@@ -59,6 +59,10 @@ struct esp_sa *esp_sa_new(const struct esp_config *config, struct error *err) {
         return NULL;
     }
     set_sizes(sa);
+    if (config->transport && !transport_set(sa, err)) {
+        esp_sa_free(sa);
+        return NULL;
+    }
     if (sa->aead || set_iv_maker(sa, config->key_out))
         return sa;
     esp_sa_free(sa);

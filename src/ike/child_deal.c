@@ -66,7 +66,9 @@ static struct child *child_add(struct ike_sa *sa, const struct deal *deal) {
         .esn = deal->chosen.esn,
         .transport = deal->transport,
         .local = deal->local,
-        .remote = deal->remote};
+        .remote = deal->remote,
+        .peer_local = deal->peer_local,
+        .peer_remote = deal->peer_remote};
     child->rekey_at = child->expire_at = NEVER;
     child->next = sa->children;
     sa->children = child;
@@ -149,7 +151,7 @@ bool child_write_request(struct ike_sa *sa, struct turn *turn, const struct ike_
     offer(sa, config, in_auth, &offered);
     if (offered.count == 0)
         return fail(err, CONFIG, NOTIFY_NONE, "Child SA %s: there is no ESP proposal to offer", config->name);
-    if (config->transport)
+    if (old != NULL ? old->about.transport : config->transport)
         notify_add(m, NOTIFY_USE_TRANSPORT_MODE, span_of(NULL, 0));
     sa_add(m, &offered);
     if (!in_auth) {
@@ -166,6 +168,29 @@ bool child_write_request(struct ike_sa *sa, struct turn *turn, const struct ike_
     add_selectors(m, PAYLOAD_TSI, &local);
     add_selectors(m, PAYLOAD_TSR, &remote);
     return true;
+}
+
+/* Transport mode through a NAT (RFC 7296 section 2.23.1): each side writes down the addresses that it sees. What the peer
+ * calls us and itself is kept for checksums, and our own view put in its place. False: it is not one host and another. */
+static bool see_as_we_do(
+    const struct selector_list *our_local, const struct selector_list *our_remote, struct deal *deal) {
+    struct address local, remote;
+    if (!selectors_host(our_local, &local) || !selectors_host(our_remote, &remote) ||
+        !selectors_host(&deal->local, &deal->peer_local) || !selectors_host(&deal->remote, &deal->peer_remote) ||
+        deal->peer_local.family != local.family || deal->peer_remote.family != remote.family)
+        return false;
+    selectors_rehost(&deal->local, &local);
+    selectors_rehost(&deal->remote, &remote);
+    return true;
+}
+
+/* Whoever asked for transport mode may get a tunnel (RFC 7296 section 1.3.1), but never one for the other in a rekey. */
+static bool mode_is_right(const struct ike_child_config *config, const struct deal *deal, struct error *err) {
+    bool wanted = deal->old != NULL ? deal->old->about.transport : config->transport;
+    if (deal->transport == wanted || (deal->old == NULL && !deal->transport))
+        return true;
+    return fail(err, PEER, NOTIFY_NONE, "Child SA %s: the peer wants %s mode", config->name,
+        deal->transport ? "transport" : "tunnel");
 }
 
 static bool read_keys(struct ike_sa *sa, const struct payload_list *list, struct deal *deal, struct error *err) {
@@ -211,13 +236,14 @@ bool child_read_response(struct ike_sa *sa, struct turn *turn, const struct payl
     deal->spi_out = (uint32_t)deal->chosen.spi;
     deal->transport = notify_find(list, NOTIFY_USE_TRANSPORT_MODE, &notify);
     selectors_wanted(sa, config, deal->old, &local, &remote);
+    if (!mode_is_right(config, deal, err))
+        return false;
+    if (deal->transport && !see_as_we_do(&local, &remote, deal))
+        deal->local.count = 0;
     if (deal->local.count == 0 || deal->remote.count == 0 || !selectors_within(&deal->local, &local) ||
         !selectors_within(&deal->remote, &remote))
         return fail(err, PEER, NOTIFY_NONE, "Child SA %s: the peer answers with traffic selectors outside of ours",
             config->name);
-    if (deal->transport != config->transport)
-        return fail(err, PEER, NOTIFY_NONE, "Child SA %s: the peer wants %s mode", config->name,
-            deal->transport ? "transport" : "tunnel");
     if (deal->chosen.spi == 0)
         return fail(err, PEER, NOTIFY_INVALID_SYNTAX, "Child SA %s: the peer's SPI is zero", config->name);
     return in_auth || read_keys(sa, list, deal, err);
@@ -232,17 +258,23 @@ static const struct ike_child_config *choose_config(const struct ike_sa *sa, con
     for (size_t i = 0; i < sa->config->children; i++) {
         const struct ike_child_config *config = &sa->config->child[i];
         struct selector_list ours_local, ours_remote, local, remote;
-        if (old != NULL && config != old->about.config)
+        struct deal seen = {.local = *tsr, .remote = *tsi};
+        if ((old != NULL && config != old->about.config) || (deal->transport && !config->transport))
             continue;
         selectors_wanted(sa, config, old, &ours_local, &ours_remote);
-        if (!selectors_narrow(tsr, &ours_local, &local) || !selectors_narrow(tsi, &ours_remote, &remote))
+        if (deal->transport && !see_as_we_do(&ours_local, &ours_remote, &seen))
             continue;
-        bool whole = selectors_within(tsr, &local) && selectors_within(tsi, &remote);
+        if (!selectors_narrow(&seen.local, &ours_local, &local) ||
+            !selectors_narrow(&seen.remote, &ours_remote, &remote))
+            continue;
+        bool whole = selectors_within(&seen.local, &local) && selectors_within(&seen.remote, &remote);
         if (found != NULL && !whole)
             continue;
         found = config;
         deal->local = local;
         deal->remote = remote;
+        deal->peer_local = seen.peer_local;
+        deal->peer_remote = seen.peer_remote;
         if (whole)
             break;
     }
@@ -252,10 +284,18 @@ static const struct ike_child_config *choose_config(const struct ike_sa *sa, con
 static bool accept_selectors(
     struct ike_sa *sa, const struct payload_list *list, const struct child *old, struct deal *deal, struct error *err) {
     struct selector_list tsi, tsr;
+    struct notify notify;
     if (!selectors_read(payload_find(list, PAYLOAD_TSI, 0)->body, &tsi, err) ||
         !selectors_read(payload_find(list, PAYLOAD_TSR, 0)->body, &tsr, err))
         return false;
+    deal->transport = (old == NULL || old->about.transport) && notify_find(list, NOTIFY_USE_TRANSPORT_MODE, &notify);
     deal->config = choose_config(sa, old, &tsi, &tsr, deal);
+    if (deal->config == NULL && deal->transport && old == NULL) { /* a tunnel is what we have: the peer may take it */
+        deal->transport = false;
+        deal->config = choose_config(sa, old, &tsi, &tsr, deal);
+    }
+    if (old != NULL && old->about.transport != deal->transport)
+        return fail(err, PEER, NOTIFY_TS_UNACCEPTABLE, "the peer rekeys a Child SA in another mode");
     if (deal->config != NULL)
         return true;
     char a[2][ADDRESS_TEXT_MAX] = {"nothing", "nothing"}, b[2][ADDRESS_TEXT_MAX] = {"", ""};
@@ -275,7 +315,6 @@ static bool accept_selectors(
 bool child_accept(struct ike_sa *sa, struct turn *turn, const struct payload_list *list, const struct child *old,
     bool in_auth, struct deal *deal, struct error *err) {
     struct proposal_list ours, theirs;
-    struct notify notify;
     struct span ignored;
     uint16_t guess = KE_NONE;
     const struct payload *ke = payload_find(list, PAYLOAD_KE, 0);
@@ -295,7 +334,6 @@ bool child_accept(struct ike_sa *sa, struct turn *turn, const struct payload_lis
         return fail(err, PEER, NOTIFY_INVALID_SYNTAX, "the peer offers an ESP SPI of zero");
     deal->spi_in = child_new_spi(sa);
     deal->spi_out = (uint32_t)deal->chosen.spi;
-    deal->transport = deal->config->transport && notify_find(list, NOTIFY_USE_TRANSPORT_MODE, &notify);
     return true;
 }
 

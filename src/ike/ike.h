@@ -97,6 +97,9 @@ struct ike_child {
     uint16_t ke; /* group of a PFS exchange, KE_NONE without */
     bool esn, transport;
     struct selector_list local, remote; /* narrowed */
+    struct address peer_local,
+        peer_remote; /* transport: what the peer calls us and itself, where a NAT between makes that
+                                             * differ (RFC 7296 section 2.23.1); family 0: not known */
     uint8_t key_in[CIPHER_KEY_MAX], key_out[CIPHER_KEY_MAX]; /* lengths by suite; wiped after the event is read: */
     uint8_t integ_in[INTEG_KEY_MAX], integ_out[INTEG_KEY_MAX]; /* the owner calls ike_output_wipe */
 };

@@ -136,6 +136,9 @@ void selectors_effective(const struct selector_list *configured, const struct ad
 /* What both lists contain, RFC 7296 section 2.9; false: nothing. */
 MUST_USE bool selectors_narrow(
     const struct selector_list *offered, const struct selector_list *ours, struct selector_list *out);
+/* The one address that all of them are of; false: there is none. And puts another one there. */
+bool selectors_host(const struct selector_list *, struct address *out);
+void selectors_rehost(struct selector_list *, const struct address *);
 bool selectors_within(const struct selector_list *inner, const struct selector_list *outer);
 
 /* --- nat.c --- */
@@ -212,6 +215,7 @@ struct deal {
     uint32_t spi_in, spi_out;
     struct chosen chosen;
     struct selector_list local, remote;
+    struct address peer_local, peer_remote; /* transport: as in struct ike_child */
     struct span ni, nr;
     uint8_t secret[KE_SECRET_MAX];
     size_t secret_length; /* 0: no PFS */

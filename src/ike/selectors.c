@@ -40,6 +40,25 @@ bool selectors_narrow(
     return out->count > 0;
 }
 
+bool selectors_host(const struct selector_list *list, struct address *out) {
+    for (size_t i = 0; i < list->count; i++) {
+        const struct selector *s = &list->selector[i];
+        if (!address_same_host(&s->first, &s->last) || !address_same_host(&s->first, &list->selector[0].first))
+            return false;
+    }
+    if (list->count > 0)
+        *out = list->selector[0].first;
+    return list->count > 0;
+}
+
+void selectors_rehost(struct selector_list *list, const struct address *address) {
+    struct address host = *address;
+    host.port = 0;
+    host.scope = 0;
+    for (size_t i = 0; i < list->count; i++)
+        list->selector[i].first = list->selector[i].last = host;
+}
+
 bool selectors_within(const struct selector_list *inner, const struct selector_list *outer) {
     for (size_t i = 0; i < inner->count; i++)
         if (!contains(outer, &inner->selector[i]))

@@ -18,6 +18,8 @@ static struct esp_sa *make_esp(const struct ike_child *ike, struct error *err) {
         .replay_window = ike->config ? ike->config->replay_window : ESP_REPLAY_MIN,
         .local = ike->local,
         .remote = ike->remote,
+        .peer_local = ike->peer_local,
+        .peer_remote = ike->peer_remote,
     };
     return esp_sa_new(&config, err);
 }
@@ -32,9 +34,9 @@ static void wipe_keys(struct ike_child *ike) {
 static void say_child(struct peers *peers, const struct peer *peer, const struct ike_child *ike) {
     char local[SELECTORS_TEXT_MAX], remote[SELECTORS_TEXT_MAX];
     bool udp = peer->carrier.transport == TRANSPORT_UDP, tcp = peer->carrier.transport == TRANSPORT_TCP;
-    action_say(peers, peer, ike->replaces ? STEP_CHILD_REKEYED : STEP_CHILD_UP, "Child SA %s: %s <-> %s, ESP in %s",
+    action_say(peers, peer, ike->replaces ? STEP_CHILD_REKEYED : STEP_CHILD_UP, "Child SA %s: %s <-> %s, %sESP in %s",
         ike->replaces ? "rekeyed" : "installed", selectors_text(&ike->local, local),
-        selectors_text(&ike->remote, remote),
+        selectors_text(&ike->remote, remote), ike->transport ? "transport mode, " : "",
         udp   ? "UDP"
         : tcp ? "TCP"
               : "TLS");
@@ -71,6 +73,8 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     install->replaces = ike->replaces;
     install->outbound_now = ike->initiator || ike->replaces == 0;
     say_child(peers, peer, ike);
+    if (ike->config && ike->config->transport && !ike->transport && !ike->replaces)
+        action_say(peers, peer, STEP_CHILD_UP, "the other side does not do transport mode: it is a tunnel");
     host_check(peers, peer);
 }
 

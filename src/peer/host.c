@@ -37,6 +37,7 @@ static void host_up(struct peers *peers, struct peer *peer) {
     for (const struct child *child = peer->children; child; child = child->next) {
         add_selectors(&setup->local, &child->ike.local);
         add_selectors(&setup->remote, &child->ike.remote);
+        setup->host_to_host = setup->host_to_host || child->ike.transport;
         if (child->overhead > setup->overhead)
             setup->overhead = child->overhead;
     }

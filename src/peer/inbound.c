@@ -45,6 +45,21 @@ static void move_anchor(struct inbound *in, struct anchor *anchor) {
     anchor->batches = 0;
 }
 
+/* Puts the IP header back that transport mode left behind. No room: the packet is lost. */
+static void rebuild(struct inbound *in, const struct installed *installed, const struct esp_open_job *job) {
+    struct traffic *traffic = in->traffic;
+    struct traffic_frame *frame = in->at;
+    uint8_t *out = traffic->rebuilt + traffic->rebuilt_used;
+    size_t length = esp_transport_rebuild(installed->sa, job->inner, job->inner_length, job->next_header, out,
+        REBUILT_OCTETS_MAX - traffic->rebuilt_used);
+    frame->rebuilt = true;
+    frame->inner = out;
+    frame->inner_length = length;
+    traffic->rebuilt_used += length;
+    if (length == 0)
+        frame->verdict = TRAFFIC_IS_NOTHING;
+}
+
 static void judge(struct inbound *in, const struct installed *installed, const struct esp_open_job *job) {
     struct traffic_frame *frame = in->at;
     frame->verdict = TRAFFIC_IS_NOTHING;
@@ -54,6 +69,8 @@ static void judge(struct inbound *in, const struct installed *installed, const s
         frame->inner = job->inner;
         frame->inner_length = job->inner_length;
         frame->anchor = installed->anchor->number;
+        if (esp_sa_config(installed->sa)->transport)
+            rebuild(in, installed, job);
         break;
     case ESP_FORGED:
         if (in->strikes)
@@ -140,6 +157,7 @@ static size_t take_esp(struct inbound *in, struct traffic_frame *frame, size_t f
 static size_t take(struct inbound *in, bool marker, struct traffic_frame *frame, size_t frames) {
     struct span payload = span_of(frame->payload, frame->length);
     frame->verdict = TRAFFIC_IS_NOTHING;
+    frame->rebuilt = false;
     if (!marker) {
         frame->message = payload;
         if (payload.length >= IKE_HEADER_LENGTH)
@@ -180,6 +198,7 @@ void traffic_receive(struct traffic *traffic, uint64_t now, const struct carrier
         .strikes = strikes,
         .reports = reports};
     size_t done = 0;
+    traffic->rebuilt_used = 0;
     while (done < frames && !in.corrupt) {
         in.at = &frame[done];
         done += take(&in, marker, in.at, frames - done);

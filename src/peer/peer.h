@@ -128,6 +128,7 @@ struct peer_host_setup { /* what the host must have while the peer is up */
     struct address source_ip; /* put on the TUN device and used as the routes' source; unspecified: an address of
                                    * ours inside `local`, if there is one */
     uint32_t mtu; /* of the routes, 0: automatic, from esp overhead and transport */
+    bool host_to_host; /* transport mode, which carries no fragments: packets must come whole */
     enum transport transport;
     size_t overhead; /* octets that ESP adds to an inner packet at most */
     struct address outer_remote; /* must never be routed into the tunnel */
@@ -276,7 +277,9 @@ struct traffic_frame {
     size_t length;
     enum traffic_verdict verdict; /* out */
     struct span message; /* out, IKE: without the marker */
-    uint8_t *inner; /* out, INNER */
+    uint8_t *
+        inner; /* out, INNER: in the payload, or (rebuilt: transport mode) in memory of `traffic` until its next call */
+    bool rebuilt; /* out */
     size_t inner_length;
     uint32_t anchor; /* out, INNER */
 };
@@ -290,6 +293,8 @@ struct traffic_route {
     struct esp_sa *sa;
     uint32_t anchor;
     const struct carrier *carrier; /* transport NONE: nothing there now, drop */
+    size_t strip; /* transport mode: so many octets of each packet's IP header are not sealed; 0: tunnel mode */
+    uint8_t next_header; /* transport mode: for esp_seal */
 };
 /* Whose an outbound inner packet is; false: nobody's. Narrower selectors win; looked up once per burst of one flow. */
 bool traffic_route(struct traffic *, const uint8_t *inner, size_t length, struct traffic_route *);

@@ -110,6 +110,20 @@ static struct installed *taker(const struct traffic *traffic, const struct flow 
     return NULL;
 }
 
+/* What carries the SA itself: the kernel's own answers on its ports, which bear no mark, must not go through it. */
+static bool is_outer(const struct carrier *carrier, const struct flow *flow) {
+    uint8_t protocol = carrier->transport == TRANSPORT_UDP ? 17 : 6;
+    return flow->protocol == protocol && flow->has_ports && flow->source.port == carrier->local.port &&
+           flow->destination.port == carrier->remote.port && address_same_host(&flow->source, &carrier->local) &&
+           address_same_host(&flow->destination, &carrier->remote);
+}
+
+/* Transport mode: false for what can't go so. */
+static bool strip(const uint8_t *inner, size_t length, const struct flow *flow, struct traffic_route *route) {
+    return !esp_sa_config(route->sa)->transport ||
+           (!is_outer(route->carrier, flow) && esp_transport_strip(inner, length, &route->strip, &route->next_header));
+}
+
 bool traffic_route(struct traffic *traffic, const uint8_t *inner, size_t length, struct traffic_route *route) {
     struct flow flow;
     size_t total;
@@ -124,7 +138,7 @@ bool traffic_route(struct traffic *traffic, const uint8_t *inner, size_t length,
             continue;
         *route = (struct traffic_route){
             .sa = installed->sa, .anchor = installed->anchor->number, .carrier = &installed->anchor->carrier};
-        return true;
+        return strip(inner, length, &flow, route);
     }
     return false;
 }

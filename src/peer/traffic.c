@@ -89,7 +89,10 @@ static void install(struct traffic *traffic, const struct traffic_command *comma
     struct anchor *anchor = table_get(&traffic->by_anchor, command->anchor);
     uint32_t spi_in = esp_sa_spi_in(command->sa);
     struct installed *installed = anchor && !find_sa(traffic, spi_in) ? calloc(1, sizeof *installed) : NULL;
-    if (!installed || !table_put(&traffic->by_spi, spi_in, installed)) {
+    if (installed && esp_sa_config(command->sa)->transport && !traffic->rebuilt)
+        traffic->rebuilt = malloc(REBUILT_OCTETS_MAX);
+    bool ready = installed && (traffic->rebuilt || !esp_sa_config(command->sa)->transport);
+    if (!ready || !table_put(&traffic->by_spi, spi_in, installed)) {
         free(installed);
         give_back(command->sa, reports);
         return;
@@ -181,6 +184,7 @@ void traffic_free(struct traffic *traffic) {
     }
     for (size_t i = 0; i < traffic->by_anchor.capacity; i++)
         free(traffic->by_anchor.slot[i].value);
+    free(traffic->rebuilt);
     table_free(&traffic->by_anchor);
     table_free(&traffic->by_spi);
     table_free(&traffic->by_stream);

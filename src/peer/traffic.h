@@ -41,8 +41,13 @@ struct installed {
     size_t entries;
 };
 
+/* Packets of transport mode, with the headers that they had: all of one traffic_receive. */
+#define REBUILT_OCTETS_MAX (ESP_BATCH_MAX * (65535 + ESP_TRANSPORT_HEADER_MAX))
+
 struct traffic {
     uint8_t worker;
+    uint8_t *rebuilt; /* REBUILT_OCTETS_MAX; NULL before the first SA that needs it */
+    size_t rebuilt_used;
     struct table by_anchor, by_spi, by_stream; /* by_stream: whose current carrier it is */
     struct table policy; /* key of a prefix -> first policy_entry */
     uint32_t covers[2][129]; /* how many entries there are of each length, IPv4 and IPv6 */

@@ -6,20 +6,44 @@
 
 #define INNER_LENGTH ((size_t)48)
 
-static void build(uint8_t *packet, const struct node *from, const struct node *to, uint32_t number) {
+static void build(uint8_t *packet, const struct address *from, const struct address *to, uint32_t number) {
+    const uint8_t pseudo[4] = {0, 17, 0, INNER_LENGTH - 20};
     memset(packet, 0, INNER_LENGTH);
     packet[0] = 0x45;
     packet[3] = (uint8_t)INNER_LENGTH;
+    packet[6] = 0x40;
     packet[8] = 64;
     packet[9] = 17;
-    memcpy(packet + 12, from->inner.octets, 4);
-    memcpy(packet + 16, to->inner.octets, 4);
+    memcpy(packet + 12, from->octets, 4);
+    memcpy(packet + 16, to->octets, 4);
     uint16_t sum = checksum_fold(checksum_add(0, packet, 20));
     memcpy(packet + 10, &sum, 2);
     packet[21] = packet[23] = 99;
     packet[25] = (uint8_t)(INNER_LENGTH - 20);
     memcpy(packet + 28, &number, sizeof number);
     memset(packet + 32, (int)(number & 0xff), INNER_LENGTH - 32);
+    sum = checksum_fold(checksum_add(checksum_add(0, pseudo, 4), packet + 12, INNER_LENGTH - 12));
+    if (sum == 0)
+        sum = UINT16_MAX;
+    memcpy(packet + 26, &sum, 2);
+}
+
+/* The two as the sender knows them: in transport mode by the selectors of its Child SA. False: there is none. */
+static bool view_of(const struct node *from, const struct node *to, struct address view[2]) {
+    view[0] = from->inner;
+    view[1] = to->inner;
+    if (!from->world->transport)
+        return true;
+    struct peer_status *status = malloc(sizeof *status);
+    if (!status)
+        abort();
+    bool there = node_status(from, "tunnel", status) && status->children > 0;
+    if (there) {
+        view[0] = status->child[0].child->local.selector[0].first;
+        view[1] = status->child[0].child->remote.selector[0].first;
+    }
+    free(status);
+    return there;
 }
 
 /* The packet as it leaves: sealed, and what it would take. */
@@ -29,13 +53,18 @@ static bool seal(struct world *world, struct node *from, struct node *to, struct
     uint32_t number = (uint32_t)world->inners++;
     world->inner[number] = (struct inner_packet){.from = from->number, .to = to->number, .sent_at = world->now};
     uint8_t packet[INNER_LENGTH];
-    build(packet, from, to, number);
+    struct address view[2];
+    if (!view_of(from, to, view))
+        return false;
+    build(packet, &view[0], &view[1], number);
     struct traffic_route route;
     if (!traffic_route(from->traffic, packet, sizeof packet, &route) || route.carrier->transport == TRANSPORT_NONE)
         return false;
     size_t offset = esp_seal_offset(route.sa);
-    memcpy(out->octets + offset, packet, sizeof packet);
-    struct esp_seal_job job = {.packet = out->octets, .inner = sizeof packet, .next_header = 4};
+    memcpy(out->octets + offset, packet + route.strip, sizeof packet - route.strip);
+    struct esp_seal_job job = {.packet = out->octets,
+        .inner = sizeof packet - route.strip,
+        .next_header = route.strip ? route.next_header : 4};
     if (esp_seal(route.sa, &job, 1) != 1)
         return false;
     out->from = from;
@@ -89,7 +118,11 @@ void inner_arrives(struct world *world, struct node *at, const uint8_t *packet, 
         return;
     }
     uint8_t expected[INNER_LENGTH];
-    build(expected, &world->node[world->inner[number].from], at, number);
+    struct address source = {.family = 4}, destination = source; /* in transport mode a NAT may have changed them */
+    memcpy(source.octets, packet + 12, 4);
+    memcpy(destination.octets, packet + 16, 4);
+    const struct node *from = &world->node[world->inner[number].from];
+    build(expected, world->transport ? &source : &from->inner, world->transport ? &destination : &at->inner, number);
     if (memcmp(expected, packet, INNER_LENGTH) != 0)
         world_fail(world, "%s: inner packet %u came out changed", at->name, number);
     if (world->inner[number].delivered)

@@ -54,6 +54,7 @@ static void configure_common(struct world *world, struct peer_config *config) {
     ike->children = 1;
     ike->child[0].name = "tunnel";
     ike->child[0].pfs = world_chance(world, 500);
+    ike->child[0].transport = world->transport;
     ike->child[0].replay_window = 128;
     ike->child[0].lifetime_ms = 480 * SECOND + world_random(world, 600000);
     ike->lifetime_ms = 900 * SECOND + world_random(world, 900000);
@@ -91,7 +92,7 @@ static void configure_client(struct world *world, struct node *node, const struc
     snprintf(config.remote_host, sizeof config.remote_host, "192.0.2.1");
     config.ike.child[0].local.selector[0] = host_selector(&node->inner, 32);
     config.ike.child[0].remote.selector[0] = host_selector(&world->node[0].inner, 32);
-    config.ike.child[0].local.count = config.ike.child[0].remote.count = 1;
+    config.ike.child[0].local.count = config.ike.child[0].remote.count = world->transport ? 0 : 1;
     config.start = PEER_START_AUTO;
     *node->config = config;
 }
@@ -103,7 +104,7 @@ static void configure_east(struct world *world, struct node *node, const struct 
     config.after_loss = PEER_AFTER_CLEAR;
     config.ike.child[0].local.selector[0] = host_selector(&node->inner, 32);
     config.ike.child[0].remote.selector[0] = host_selector(&world->node[1].inner, 16);
-    config.ike.child[0].local.count = config.ike.child[0].remote.count = 1;
+    config.ike.child[0].local.count = config.ike.child[0].remote.count = world->transport ? 0 : 1;
     *node->config = config;
 }
 
@@ -129,6 +130,7 @@ static void draw_network(struct world *world) {
         world->duplicate_permille = world->options.duplicates;
     if (world->options.loss)
         world->loss_permille = world->options.loss;
+    world->transport = world->nodes == 2 && world_chance(world, 250); /* two behind one NAT can't both have it */
     world->end = world->now + 3600 * SECOND;
 }
 

@@ -160,6 +160,7 @@ struct world {
     uint64_t delay_min, delay_spread;
     uint32_t nat_ports; /* rebinds so far */
     bool nat;
+    bool transport; /* transport mode: between the outer addresses */
     bool ending; /* all are to delete their SAs */
     uint64_t ike_lifetime, child_lifetime; /* ms */
     struct inner_packet inner[INNER_MAX];

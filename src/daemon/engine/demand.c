@@ -26,6 +26,7 @@ static void set(struct engine *engine, size_t number) {
     struct error error;
     for (size_t i = 0; i < connection->ike.children; i++) {
         const struct ike_child_config *child = &connection->ike.child[i];
+        setup.host_to_host = setup.host_to_host || child->transport;
         add_known(&child->remote, &setup.remote);
         add_known(&child->local, &setup.local);
     }

@@ -5,6 +5,7 @@
 
 #define OUTER_MTU 1500u
 #define UDP_HEADER 8u
+#define HOST_TO_HOST_MTU 65000u /* the kernel cuts nothing before the tunnel, where pieces could not pass */
 #define MTU_LEAST 1280u /* IPv6 wants so much */
 
 static bool add_prefixes(const struct selector_list *list, struct prefix *out, size_t *count, struct error *err) {
@@ -58,8 +59,11 @@ bool route_set_of(peer_id peer, const struct peer_host_setup *setup, uint32_t tu
     else if (setup->source_ip.family == 6)
         out->source6 = setup->source_ip;
     out->mtu = tunnel_mtu(setup, tun_mtu);
-    out->advmss4 = out->mtu > 140 ? out->mtu - 40 : 100;
-    out->advmss6 = out->mtu > 160 ? out->mtu - 60 : 100;
+    uint32_t segment = out->mtu; /* TCP keeps to it in either mode */
+    if (setup->host_to_host)
+        out->mtu = HOST_TO_HOST_MTU;
+    out->advmss4 = segment > 140 ? segment - 40 : 100;
+    out->advmss6 = segment > 160 ? segment - 60 : 100;
     out->outer_remote = setup->outer_remote;
     return true;
 }

@@ -286,7 +286,8 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
         "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99", "dpdaction=clear",
         "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no", "tcp-remoteport=443",
         "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1", "leftprotoport=tcp",
-        "leftsubnet=10.0.0.0/16,10.1.0.0/16", "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]"};
+        "leftsubnet=10.0.0.0/16,10.1.0.0/16", "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]",
+        "type=transport"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char more[64];
@@ -436,8 +437,8 @@ static void what_does_not_fit_together_is_said(void **state) {
             "f:7:14: conn c has IPv4 at one end of the tunnel and IPv6 at the other: nothing could pass\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n leftsubnet=10.1.0.0/16\n "
          "type=transport\n",
-            "f:7:7: 'transport' is not possible: transport mode is not done yet; write type=tunnel, which protects the "
-            "same two hosts\n"},
+            "f:7:7: conn c: type=transport protects the two hosts themselves; drop subnets and source addresses or "
+            "write type=tunnel\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n tcponly=yes\n enable-tcp=no\n",
             "f:6:10: tcponly=yes and enable-tcp=no contradict each other; drop one of them\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n"
