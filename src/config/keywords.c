@@ -31,9 +31,8 @@ static const struct choice fragmentations[] = {{"yes", 1, NULL}, {"no", 0, NULL}
     {"insist", 1, "large messages are always sent in fragments where both sides can: taken as yes"}, {NULL, 0, NULL}};
 #define NO_SHUNT \
     "packets would go through unprotected or be lost for ever by a rule that iketcp can't set; use nftables"
-static const struct choice types[] = {{"tunnel", 0, NULL}, {"transport", 1, NULL},
-    {"passthrough", -1, NO_SHUNT}, {"pass", -1, NO_SHUNT}, {"drop", -1, NO_SHUNT}, {"reject", -1, NO_SHUNT},
-    {NULL, 0, NULL}};
+static const struct choice types[] = {{"tunnel", 0, NULL}, {"transport", 1, NULL}, {"passthrough", -1, NO_SHUNT},
+    {"pass", -1, NO_SHUNT}, {"drop", -1, NO_SHUNT}, {"reject", -1, NO_SHUNT}, {NULL, 0, NULL}};
 #define NO_IKEV1 "iketcp speaks IKEv2 alone; write ikev2=insist or leave it out"
 static const struct choice ikev2s[] = {{"insist", 1, NULL}, {"yes", 1, NULL}, {"always", 1, NULL}, {"propose", 1, NULL},
     {"permit", -1, NO_IKEV1}, {"no", -1, NO_IKEV1}, {"never", -1, NO_IKEV1}, {NULL, 0, NULL}};
