@@ -65,6 +65,14 @@ static inline struct esp_config config_of(struct cipher_suite suite, bool esn, u
     };
 }
 
+/* Between the first host of one network and that of the other. */
+static inline void make_transport(struct esp_config *config) {
+    config->transport = true;
+    config->local.count = config->remote.count = 1;
+    config->local.selector[0].last = config->local.selector[0].first;
+    config->remote.selector[0].last = config->remote.selector[0].first;
+}
+
 static inline struct esp_sa *sa_of(const struct esp_config *config) {
     struct error err = {0};
     struct esp_sa *sa = esp_sa_new(config, &err);

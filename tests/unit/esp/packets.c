@@ -63,7 +63,7 @@ static void esp_opens_a_published_gcm_packet_with_an_extended_number(void **stat
     struct esp_config config = config_of(every_suite[0], true, 64, true);
     config.spi_in = 0x4321;
     config.key_in = span_of(key, unhex("4c80cdefbb5d10da906ac73c3613a6342e443b68", key));
-    config.transport = true;
+    make_transport(&config);
     struct esp_sa *sa = sa_of(&config);
     sa->window.top = UINT64_C(0x87654320fffffff0);
     struct esp_open_job job = {.packet = packet, .length = length};
@@ -274,7 +274,10 @@ static void a_dummy_packet_is_authentic_and_counts_for_nothing(void **state) {
     for (int transport = 0; transport < 2; transport++) {
         struct esp_config left = config_of(every_suite[0], false, 64, true),
                           right = config_of(every_suite[0], false, 64, false);
-        left.transport = right.transport = transport;
+        if (transport) {
+            make_transport(&left);
+            make_transport(&right);
+        }
         struct ends ends = {sa_of(&left), sa_of(&right)};
         uint8_t packet[ROOM], copy[ROOM];
         size_t length = seal_one(ends.left, packet, NULL, 0, ESP_NEXT_NONE);
@@ -343,7 +346,8 @@ static void transport_mode_carries_any_payload_and_its_protocol(void **state) {
     for (size_t i = 0; i < SUITES; i++) {
         struct esp_config left = config_of(every_suite[i], true, 64, true),
                           right = config_of(every_suite[i], true, 64, false);
-        left.transport = right.transport = true;
+        make_transport(&left);
+        make_transport(&right);
         struct ends ends = {sa_of(&left), sa_of(&right)};
         uint8_t payload[64];
         memset(payload, 0x45, sizeof payload);
