@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "ike/internal.h"
 
@@ -132,6 +133,28 @@ static bool check_identity(const struct identity *said, const struct identity *c
         identity_text(configured, b));
 }
 
+static bool is_name(const struct identity *id, const char *name) {
+    return id->type == ID_FQDN && id->length == strlen(name) &&
+           strncasecmp((const char *)id->data, name, id->length) == 0;
+}
+
+static bool is_address(const struct identity *id, const struct address *address) {
+    return id->type == (address->family == 4 ? ID_IPV4_ADDR : ID_IPV6_ADDR) && id->length == address_octets(address) &&
+           memcmp(id->data, address->octets, id->length) == 0;
+}
+
+/* right=NAME without rightid: as Libreswan, the address that the name has; its name does too. */
+static bool check_named(const struct ike_sa *sa, struct error *err) {
+    const char *name = sa->config->remote_name;
+    char text[IDENTITY_TEXT_MAX];
+    if (sa->config->remote_id.type != ID_NONE || name == NULL || is_name(&sa->remote_id, name) ||
+        is_address(&sa->remote_id, &sa->remote))
+        return true;
+    return fail(err, PEER, NOTIFY_AUTHENTICATION_FAILED,
+        "authentication failed: the peer says it is %.60s, not %.60s or its address; write its id, or %%any for all",
+        identity_text(&sa->remote_id, text), name);
+}
+
 static bool check_method(const struct payload *payload, uint8_t *method, struct span *data, struct error *err) {
     if (payload == NULL)
         return failed(err, "the peer wants EAP (it sends no AUTH); only pre-shared keys are here");
@@ -208,7 +231,7 @@ static bool check_peer(struct ike_sa *sa, const struct payload_list *list, struc
         return failed(err, sa->handshake->refusal);
     if (!check_method(payload_find(list, PAYLOAD_AUTH, 0), &method, &data, err) ||
         !identity_read(payload_find(list, PAYLOAD_IDI, 0)->body, &sa->remote_id, err) ||
-        !check_identity(&sa->remote_id, &sa->config->remote_id, err))
+        !check_identity(&sa->remote_id, &sa->config->remote_id, err) || !check_named(sa, err))
         return false;
     auth_local_identity(sa, local);
     if (idr != NULL && !identity_read(idr->body, &wanted, err))
@@ -276,7 +299,7 @@ static bool check_responder(
     struct span data = {0};
     const struct payload *idr = payload_find(list, PAYLOAD_IDR, 0);
     if (!identity_read(idr->body, &sa->remote_id, err) ||
-        !check_identity(&sa->remote_id, &sa->config->remote_id, err) ||
+        !check_identity(&sa->remote_id, &sa->config->remote_id, err) || !check_named(sa, err) ||
         !check_method(payload_find(list, PAYLOAD_AUTH, 0), &method, &data, err))
         return false;
     if (sa->handshake->refusal[0] != 0)

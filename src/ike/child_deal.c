@@ -296,6 +296,11 @@ static bool accept_selectors(
     }
     if (old != NULL && old->about.transport != deal->transport)
         return fail(err, PEER, NOTIFY_TS_UNACCEPTABLE, "the peer rekeys a Child SA in another mode");
+    bool taken = deal->config != NULL && old == NULL && sa->selectors_taken != NULL &&
+                 sa->selectors_taken(sa->spi_context, sa->config, &sa->remote_id, &deal->remote);
+    if (taken)
+        return fail(err, PEER, NOTIFY_TS_UNACCEPTABLE,
+            "Child SA %s: what the peer wants as its own end belongs to another peer that is up", deal->config->name);
     if (deal->config != NULL)
         return true;
     char a[2][ADDRESS_TEXT_MAX] = {"nothing", "nothing"}, b[2][ADDRESS_TEXT_MAX] = {"", ""};

@@ -45,7 +45,8 @@ struct ike_child_config {
 
 struct ike_config {
     const char *name; /* of the connection, for messages; outlives the SA */
-    struct identity local_id, remote_id; /* remote_id.type ID_NONE: any that authenticates */
+    struct identity local_id, remote_id; /* remote_id.type ID_NONE: any that authenticates, or as remote_name says */
+    const char *remote_name; /* with ID_NONE, not NULL: it must be this FQDN, or the address that the carrier has */
     /* Transforms in order of preference; a proposal is what is chosen from each list. AEADs and non-AEADs are separate
      * proposals on the wire (RFC 7296 section 3.3). */
     struct proposal_list proposals; /* PROTOCOL_IKE; the first KE transform is the group we guess */
@@ -277,6 +278,12 @@ void ike_sa_set_worker(struct ike_sa *, uint8_t worker);
 /* ESP SPIs are unique in one IKE SA by themselves; `taken` says whether another one of the owner's has this one. It and
  * its context outlive the SA and its successors. */
 void ike_sa_set_spi_check(struct ike_sa *, bool (*taken)(const void *context, uint32_t spi_in), const void *context);
+
+/* What a peer asks for as its own end of a new Child SA may be somebody else's already: then `taken` says so, and the answer
+ * is TS_UNACCEPTABLE. Lives as long as the SPI check, whose context it gets. */
+typedef bool ike_selectors_taken(const void *context, const struct ike_config *config, const struct identity *remote_id,
+    const struct selector_list *remote);
+void ike_sa_set_selector_check(struct ike_sa *, ike_selectors_taken *taken);
 
 /* --- before there is a state --- */
 

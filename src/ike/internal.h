@@ -375,6 +375,7 @@ struct ike_sa {
     uint8_t worker;
     bool (*spi_taken)(const void *context, uint32_t spi_in); /* by another IKE SA of the owner's; NULL: nobody to ask */
     const void *spi_context;
+    ike_selectors_taken *selectors_taken; /* NULL: nobody to ask */
     struct address local, remote; /* of the current carrier */
     bool reliable;
     bool mobike, fragmentation; /* negotiated */

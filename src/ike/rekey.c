@@ -41,6 +41,7 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     next->worker = sa->worker;
     next->spi_taken = sa->spi_taken;
     next->spi_context = sa->spi_context;
+    next->selectors_taken = sa->selectors_taken;
     next->mobike = sa->mobike;
     next->mobile = sa->mobile;
     next->nat_local = sa->nat_local;

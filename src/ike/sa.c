@@ -347,3 +347,7 @@ void ike_sa_set_spi_check(struct ike_sa *sa, bool (*taken)(const void *context, 
     sa->spi_taken = taken;
     sa->spi_context = context;
 }
+
+void ike_sa_set_selector_check(struct ike_sa *sa, ike_selectors_taken *taken) {
+    sa->selectors_taken = taken;
+}

@@ -45,6 +45,7 @@ struct conn {
     size_t peers; /* that point here */
     size_t up; /* of them are established */
     bool gone; /* no longer configured */
+    bool shown; /* in the walk of peers_status_next that goes on */
     bool on_demand; /* a packet begins it */
     uint64_t demand_after; /* but not before */
     uint64_t redirected_since; /* redirects are counted from then on, against loops */

@@ -251,6 +251,13 @@ struct peer_status {
     uint32_t anchor;
     uint8_t fingerprint[32]; /* see ike_sa_fingerprint */
 };
+/* One after the other, in time that grows with their number alone: {0} begins. Not across another call into peers, and one
+ * walk at a time. False behind the last. */
+struct peers_cursor {
+    const void *next;
+    bool begun, idle; /* among the idle connections */
+};
+bool peers_status_next(const struct peers *, struct peers_cursor *, struct peer_status *out);
 /* Fills *out for the n-th entry; false behind the last. */
 bool peers_status(const struct peers *, size_t n, struct peer_status *out);
 struct peers_totals {

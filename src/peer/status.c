@@ -38,25 +38,48 @@ static bool is_shown(const struct peer *peer) {
     return !peer->half_open && peer->phase != PHASE_CLOSING && !peer->renews;
 }
 
-static bool has_peer(const struct peers *peers, const struct conn *conn) {
-    for (const struct peer *peer = peers->peer_list; peer && conn->peers > 0; peer = peer->next)
-        if (peer->conn == conn && is_shown(peer))
-            return true;
-    return false;
+static void begin(const struct peers *peers, struct peers_cursor *cursor) {
+    *cursor = (struct peers_cursor){.next = peers->peer_list, .begun = true};
+    for (struct conn *conn = peers->conns; conn; conn = conn->next)
+        conn->shown = false;
+}
+
+/* The next connection without a peer that is shown. */
+static bool next_idle(struct peers_cursor *cursor, struct peer_status *out) {
+    const struct conn *conn = cursor->next;
+    while (conn && (conn->gone || conn->shown))
+        conn = conn->next;
+    cursor->next = conn ? conn->next : NULL;
+    if (conn)
+        out->name = conn->config.name;
+    return conn != NULL;
+}
+
+bool peers_status_next(const struct peers *peers, struct peers_cursor *cursor, struct peer_status *out) {
+    *out = (struct peer_status){0};
+    if (!cursor->begun)
+        begin(peers, cursor);
+    if (cursor->idle)
+        return next_idle(cursor, out);
+    const struct peer *peer = cursor->next;
+    while (peer && !is_shown(peer))
+        peer = peer->next;
+    if (!peer) {
+        cursor->idle = true;
+        cursor->next = peers->conns;
+        return next_idle(cursor, out);
+    }
+    cursor->next = peer->next;
+    peer->conn->shown = true;
+    fill(peer, out);
+    return true;
 }
 
 bool peers_status(const struct peers *peers, size_t n, struct peer_status *out) {
-    *out = (struct peer_status){0};
-    for (const struct peer *peer = peers->peer_list; peer; peer = peer->next)
-        if (is_shown(peer) && n-- == 0) {
-            fill(peer, out);
+    struct peers_cursor cursor = {0};
+    while (peers_status_next(peers, &cursor, out))
+        if (n-- == 0)
             return true;
-        }
-    for (const struct conn *conn = peers->conns; conn; conn = conn->next)
-        if (!conn->gone && !has_peer(peers, conn) && n-- == 0) {
-            out->name = conn->config.name;
-            return true;
-        }
     return false;
 }
 

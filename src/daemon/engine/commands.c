@@ -39,7 +39,8 @@ static void unknown(struct client *client, const char *name) {
 /* The first live entry of a connection in a state; false: there is none. */
 static bool has_state(const struct engine *engine, const char *name, bool (*wanted)(enum peer_state)) {
     struct peer_status status;
-    for (size_t n = 0; peers_status(engine->peers, n, &status); n++)
+    struct peers_cursor cursor = {0};
+    while (peers_status_next(engine->peers, &cursor, &status))
         if (strcmp(status.name, name) == 0 && wanted(status.state))
             return true;
     return false;
@@ -235,9 +236,9 @@ static const char *step_name(const struct peer_action *action) {
 /* "tunnel is up over TCP to 192.0.2.1:4500" */
 static void is_up_now(struct client *client, peer_id peer) {
     struct peer_status status;
-    size_t n = 0;
-    while (peers_status(client->engine->peers, n, &status) && status.peer != peer)
-        n++;
+    struct peers_cursor cursor = {0};
+    while (peers_status_next(client->engine->peers, &cursor, &status) && status.peer != peer)
+        ;
     char text[256], remote[ADDRESS_TEXT_MAX];
     const char *already = client->was_up ? " already" : "";
     if (status.peer != peer || status.transport == TRANSPORT_NONE)

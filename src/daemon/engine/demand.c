@@ -44,7 +44,8 @@ static bool wants(const struct peer_config *connection) {
 
 static bool has_routes(const struct engine *engine, const char *name) {
     struct peer_status status;
-    for (size_t n = 0; peers_status(engine->peers, n, &status); n++)
+    struct peers_cursor cursor = {0};
+    while (peers_status_next(engine->peers, &cursor, &status))
         if (strcmp(status.name, name) == 0 &&
             (status.state == PEER_STATE_UP || status.state == PEER_STATE_RECONNECTING))
             return true;

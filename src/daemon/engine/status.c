@@ -204,8 +204,9 @@ static json_t *listen_json(const struct listeners *listeners) {
 json_t *status_all(const struct engine *engine, const char *name) {
     json_t *out = json_object(), *connections = json_array();
     struct peer_status status;
+    struct peers_cursor cursor = {0};
     uint64_t now = engine_now();
-    for (size_t n = 0; peers_status(engine->peers, n, &status); n++)
+    while (peers_status_next(engine->peers, &cursor, &status))
         if (name == NULL || strcmp(status.name, name) == 0)
             json_array_append_new(connections, status_connection(&status, engine->tun, now));
     json_object_set_new(out, "version", json_string(IKETCP_VERSION));

@@ -211,6 +211,8 @@ bool translate_connection(const struct config *config, struct config_connection 
     out->ike.name = name_keep(names, c->name);
     out->ike.local_id = identity_of(us, &local);
     out->ike.remote_id = identity_of(them, &remote);
+    if (them->kind == HOST_NAME && them->id.type == ID_NONE && them->id_from_address)
+        out->ike.remote_name = name_keep(names, them->name);
     fill_ike(c, &out->ike);
     if (!children(c, &local, &remote, &out->ike, err))
         return fail_context(err, "conn %s: ", c->name);

@@ -117,11 +117,41 @@ static void K13_ports_go_along_with_the_host(void **state) {
     pair_free(p);
 }
 
+/* `said` as east's id, or its address where NULL; west knows its name alone. */
+static bool accepted_by_name(const char *said) {
+    struct pair *p = pair_new();
+    p->side[A].config.remote_id = (struct identity){0};
+    p->side[A].config.remote_name = "vpn.example";
+    p->side[B].config.local_id = (struct identity){0};
+    if (said != NULL)
+        identity_of(&p->side[B].config.local_id, said);
+    else
+        p->side[B].config.local_id =
+            (struct identity){.type = ID_IPV4_ADDR, .length = 4, .data = {192, 0, 2, 2}}; /* where pair.c has it */
+    pair_start(p);
+    pair_run(p);
+    bool up = p->side[A].count[IKE_EVENT_ESTABLISHED] > 0;
+    if (!up)
+        assert_contains(p->side[A].closed.error.text, "not vpn.example or its address");
+    pair_free(p);
+    return up;
+}
+
+static void a_peer_known_by_name_is_that_name_or_its_address(void **state) {
+    (void)state;
+    assert_true(accepted_by_name("vpn.example"));
+    assert_true(accepted_by_name("VPN.example"));
+    assert_true(accepted_by_name(NULL));
+    assert_false(accepted_by_name("vpn.example.org"));
+    assert_false(accepted_by_name("mallory"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(K13_through_a_nat_each_side_keeps_its_own_view_and_learns_the_others),
         cmocka_unit_test(K13_a_rekey_from_either_side_keeps_mode_and_views),
         cmocka_unit_test(K13_ports_go_along_with_the_host),
+        cmocka_unit_test(a_peer_known_by_name_is_that_name_or_its_address),
         cmocka_unit_test(declined_it_is_a_tunnel),
         cmocka_unit_test(nobody_is_given_what_he_did_not_ask_for),
         cmocka_unit_test(networks_are_never_in_transport_mode),

@@ -47,6 +47,63 @@ static void rekeys_of_both_kinds(struct net *net, int end) {
     assert_int_equal(net->connects, 1);
 }
 
+static void clients_of_one_connection_can_not_claim_each_others_addresses(void **state) {
+    struct net *net = *state;
+    net_bring_up(net);
+    struct selector_list *claims = &net->end[NORTH].config->ike.child[0].local;
+    const struct selector its_own = claims->selector[0];
+    claims->selector[0] = net->end[WEST].config->ike.child[0].local.selector[0];
+    claims->selector[0].last = claims->selector[0].first; /* a part of it is enough */
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, 3 * SECOND);
+    assert_non_null(net_said(net, EAST, "belongs to another peer that is up"));
+    assert_int_equal(net_totals(net, NORTH).child_sas, 0);
+    assert_true(net_ping(net, WEST, EAST));
+    assert_true(net_ping(net, EAST, WEST));
+    claims->selector[0] = its_own;
+    net->end[NORTH].config->revision++;
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, 3 * SECOND);
+    assert_true(net_ping(net, NORTH, EAST));
+}
+
+static void a_client_that_comes_again_takes_its_own_addresses(void **state) {
+    struct net *net = *state;
+    net_bring_up(net);
+    net_restart(net, WEST);
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_null(net_said(net, EAST, "belongs to another peer"));
+    assert_true(net_ping(net, EAST, WEST));
+}
+
+static void the_walk_of_status_names_each_once(void **state) {
+    struct net *net = *state;
+    net_bring_up(net);
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, 2 * SECOND);
+    static struct peer_status status;
+    struct peers_cursor cursor = {0};
+    assert_true(peers_status_next(net->end[EAST].peers, &cursor, &status));
+    peer_id first = status.peer;
+    assert_true(peers_status_next(net->end[EAST].peers, &cursor, &status));
+    assert_true(status.peer != 0 && status.peer != first);
+    assert_false(peers_status_next(net->end[EAST].peers, &cursor, &status)); /* the connection has peers */
+    assert_false(peers_status_next(net->end[EAST].peers, &cursor, &status));
+    size_t found;
+    net_take(net, NORTH, peers_down(net->end[NORTH].peers, net->now, "office", &found));
+    net_run(net, 2 * SECOND);
+    cursor = (struct peers_cursor){0};
+    assert_true(peers_status_next(net->end[NORTH].peers, &cursor, &status)); /* this one has none */
+    assert_int_equal(status.peer, 0);
+    assert_string_equal(status.name, "office");
+    assert_false(peers_status_next(net->end[NORTH].peers, &cursor, &status));
+}
+
 static void L8_a_rekey_by_the_originator_keeps_the_connection(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -365,6 +422,9 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(L8_a_rekey_by_the_originator_keeps_the_connection),
+        T(clients_of_one_connection_can_not_claim_each_others_addresses),
+        T(a_client_that_comes_again_takes_its_own_addresses),
+        T(the_walk_of_status_names_each_once),
         T(L8_a_rekey_by_the_responder_keeps_the_connection),
         T(O7_after_a_rekey_by_the_responder_the_originator_still_connects_again),
         T(L8_rekeys_that_cross_leave_one_ike_sa_and_one_child_sa),
