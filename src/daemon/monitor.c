@@ -15,6 +15,7 @@
 #include "daemon/monitor_internal.h"
 
 #define STOP_MS UINT64_C(1900) /* for the engine; taking routes back fits into what is left of two seconds */
+#define SETTLE_MS 250 /* after a change of the network, for those that come with it */
 #define REQUESTS_A_TURN 64 /* then signals have a look in */
 
 uint64_t monitor_now(void) {
@@ -78,9 +79,29 @@ static int engine_end(struct monitor *m) {
 
 static int time_left(const struct monitor *m) {
     uint64_t now = monitor_now();
-    if (m->stop_by_ms == NEVER)
+    uint64_t at = m->stop_by_ms < m->network_at_ms ? m->stop_by_ms : m->network_at_ms;
+    if (at == NEVER)
         return -1;
-    return m->stop_by_ms <= now ? 0 : (int)(m->stop_by_ms - now);
+    return at <= now ? 0 : (int)(at - now);
+}
+
+/* An interface that comes up makes a dozen changes; the engine hears of all of them once. */
+static void take_changes(struct monitor *m) {
+    if (m->watch_fd >= 0 && host_watch_changed(m->host) && m->network_at_ms == NEVER && m->phase == PHASE_SERVING)
+        m->network_at_ms = monitor_now() + SETTLE_MS;
+    if (monitor_now() < m->network_at_ms)
+        return;
+    m->network_at_ms = NEVER;
+    if (m->phase == PHASE_SERVING)
+        monitor_engine_tell(m, NOTICE_NETWORK);
+}
+
+static void watch(struct monitor *m) {
+    struct error err;
+    if (host_watch_open(m->host, &m->watch_fd, &err))
+        return;
+    m->watch_fd = -1;
+    log_warning("%s", err.text);
 }
 
 /* Answers what waits. False: the engine did what ends it. */
@@ -107,12 +128,14 @@ static bool take_requests(struct monitor *m) {
 /* Until the engine's end, which it is told of, decides upon, or deserves. */
 static int serve(struct monitor *m) {
     for (;;) {
-        struct pollfd wait[] = {{.fd = m->signal_fd, .events = POLLIN}, {.fd = m->engine_fd, .events = POLLIN}};
-        if (poll(wait, 2, time_left(m)) < 0 && errno != EINTR) {
+        struct pollfd wait[] = {{.fd = m->signal_fd, .events = POLLIN}, {.fd = m->engine_fd, .events = POLLIN},
+            {.fd = m->watch_fd, .events = POLLIN}};
+        if (poll(wait, 3, time_left(m)) < 0 && errno != EINTR) {
             log_error("poll: %s", strerror(errno));
             return 1;
         }
         take_signals(m);
+        take_changes(m);
         if (m->engine_fd >= 0 && !take_requests(m))
             return 1;
         int ended = engine_end(m);
@@ -179,6 +202,7 @@ static int run_engine(struct monitor *m, const struct monitor_loaded *loaded, st
         fail(err, CONFIG, 0, "%s has errors", m->options->secrets_path);
         return 1;
     }
+    watch(m);
     return serve(m);
 }
 
@@ -222,7 +246,8 @@ int monitor_run(const struct monitor_options *options) {
     m->options = options;
     m->phase = PHASE_STARTING;
     m->lock_fd = m->engine_fd = m->signal_fd = m->ready_pipe = -1;
-    m->stop_by_ms = NEVER;
+    m->watch_fd = -1;
+    m->stop_by_ms = m->network_at_ms = NEVER;
     bool good = monitor_config_load(options->config_path, &loaded, &text);
     if (text != NULL)
         fputs(text, stderr);

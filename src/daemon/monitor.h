@@ -36,6 +36,7 @@ void monitor_client_free(struct monitor_client *); /* outstanding answers never 
 enum monitor_notice {
     NOTICE_STOP = 1, /* SIGTERM, SIGINT: delete the SAs politely, monitor_stopping, return; killed after 2 s */
     NOTICE_RELOAD, /* SIGHUP: call monitor_reload */
+    NOTICE_NETWORK, /* addresses, links or routes of this host changed: peers_network_changed */
     NOTICE_GONE, /* the monitor is dead or talks nonsense: end at once; outstanding answers never come */
 };
 /* Never called from inside another monitor_* function. Without one, NOTICE_GONE ends the event loop. */

@@ -88,5 +88,7 @@ void monitor_engine_tell(struct monitor *m, enum monitor_notice notice) {
     struct writer w = writer_over(record, sizeof record);
     monitor_notice_write(&w, notice);
     if (m->engine_fd < 0 || channel_send(m->engine_fd, span_of(record, w.length), -1) != CHANNEL_DONE)
-        log_warning("the engine can't be told to %s", notice == NOTICE_STOP ? "stop" : "reload");
+        log_warning("the engine can't be told %s", notice == NOTICE_STOP     ? "to stop"
+                                                   : notice == NOTICE_RELOAD ? "to reload"
+                                                                             : "that the network changed");
 }

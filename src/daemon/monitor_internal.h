@@ -30,6 +30,8 @@ struct monitor {
     pid_t engine;
     unsigned tuns; /* handed out */
     struct monitor_bucket bucket;
+    int watch_fd; /* host_watch; -1: none */
+    uint64_t network_at_ms; /* the engine hears of a change then; NEVER */
     uint64_t stop_by_ms; /* the engine is killed then; NEVER */
     uint8_t record[MONITOR_RECORD_MAX]; /* what came, then what goes */
 };

@@ -338,7 +338,7 @@ bool monitor_notice_read(struct span record, enum monitor_notice *notice) {
     struct reader r = reader_over(record.at, record.length);
     uint16_t kind, value;
     if (!reader_u16(&r, &kind) || kind != MONITOR_NOTICE || !reader_u16(&r, &value) || !reader_end(&r) ||
-        (value != NOTICE_STOP && value != NOTICE_RELOAD))
+        (value != NOTICE_STOP && value != NOTICE_RELOAD && value != NOTICE_NETWORK))
         return false;
     *notice = (enum monitor_notice)value;
     return true;

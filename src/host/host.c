@@ -52,6 +52,7 @@ void host_close(struct host *h) {
     for (size_t i = 0; i < h->entries; i++)
         free(h->entry[i]);
     free(h->entry);
+    nl_socket_free(h->watch);
     nl_socket_free(h->netlink);
     free(h);
 }

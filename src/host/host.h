@@ -52,6 +52,11 @@ MUST_USE bool host_default_route(
     struct host *, uint8_t family, struct address *local, struct address *next_hop, struct error *);
 uint64_t host_network(struct host *); /* names the network we are on: hash of default gateways and prefixes; 0: none */
 
+/* A descriptor, non-blocking and the host's, that is readable when links, addresses or routes may have changed ... */
+MUST_USE bool host_watch_open(struct host *, int *fd, struct error *);
+/* ... reads all that is there. True: something changed that this daemon did not do itself. */
+bool host_watch_changed(struct host *);
+
 enum host_socket_kind { HOST_UDP, HOST_TCP_LISTEN, HOST_TCP };
 /* A socket with SO_MARK, non-blocking, close-on-exec, bound to `local` (any address: family decides; a v6 any-socket is
  * v6 only). HOST_UDP: PKTINFO on, large buffers, IP_RECVERR, no fragmentation bit (DF off). HOST_TCP_LISTEN: listening.

@@ -28,7 +28,7 @@ struct route_entry {
 };
 
 struct host {
-    struct nl_sock *netlink;
+    struct nl_sock *netlink, *watch; /* watch: NULL until it is opened */
     char state_path[HOST_PATH_MAX];
     uint32_t mark;
     uint32_t table, table_default; /* T and T2; 0: not chosen yet */

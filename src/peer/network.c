@@ -41,7 +41,12 @@ static void over_udp(struct peers *peers, struct peer *peer, const struct addres
 }
 
 static void without_mobike(struct peers *peers, struct peer *peer, const struct path_target *target) {
+    bool same = address_same_host(&peer->carrier.local, &target->local) && peer->carrier.transport != TRANSPORT_NONE;
     path_from(&peer->path, &target->local, peers->network);
+    if (same) { /* another gateway at most: whether that does is worth a question, and no more */
+        exchange_liveness(peers, peer);
+        return;
+    }
     if (peer->carrier.transport == TRANSPORT_UDP) {
         over_udp(peers, peer, &target->local);
         return;

@@ -37,6 +37,7 @@ struct peer_config {
     char remote_host[256]; /* name or address to dial; empty: %any */
     struct prefix remote_any; /* a Responder takes it for remotes inside; length 0: every address */
     struct address local; /* only over this address; unspecified: any */
+    bool local_may_change; /* %defaultroute: `local` is what that was when the file was read */
     uint16_t local_port; /* where we listen for UDP (500), for carriers' local side */
     struct address source_ip; /* leftsourceip, unspecified: none */
     uint32_t mtu; /* of the tunnel, 0: automatic */

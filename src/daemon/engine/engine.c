@@ -62,6 +62,10 @@ static void on_notice(void *context, enum monitor_notice notice) {
     case NOTICE_RELOAD:
         control_reload(engine);
         break;
+    case NOTICE_NETWORK:
+        if (engine->peers != NULL)
+            engine_apply(engine, peers_network_changed(engine->peers, engine_now()));
+        break;
     case NOTICE_GONE:
         engine_fail(engine, "the monitor is gone");
         break;

@@ -13,6 +13,7 @@ struct resolution {
     peer_id peer;
     char host[256];
     struct address local; /* as configured; unspecified: any */
+    uint8_t family; /* of ours; 0: any */
     struct lookup *lookup; /* NULL: done */
     bool by_proxy; /* without an address there is still its proxy */
     struct path_target target[PATH_TARGETS_MAX];
@@ -60,13 +61,13 @@ static void on_source(void *context, const struct monitor_answer *answered) {
 
 /* Never earlier in the list than what was asked: targets are kept in place as they turn out well. */
 static void ask_source(struct resolution *resolution) {
-    while (resolution->asked < resolution->found && resolution->local.family != 0 &&
-           resolution->target[resolution->asked].remote.family != resolution->local.family)
+    while (resolution->asked < resolution->found && resolution->family != 0 &&
+           resolution->target[resolution->asked].remote.family != resolution->family)
         resolution->asked++;
     if (resolution->asked == resolution->found) {
         if (resolution->targets == 0 && resolution->error.origin == ORIGIN_NONE)
             fail(&resolution->error, CONFIG, 0, "%s has no IPv%d address, which our end of the connection is",
-                resolution->host, resolution->local.family);
+                resolution->host, resolution->family);
         answer(resolution);
         return;
     }
@@ -98,11 +99,12 @@ void resolve_begin(struct engine *engine, const struct peer_action *action) {
     *resolution = (struct resolution){.engine = engine, .peer = action->peer};
     snprintf(resolution->host, sizeof resolution->host, "%s", action->host);
     const struct peer_config *config = engine_connection(engine, action->connection);
-    if (config != NULL)
+    if (config != NULL && !config->local_may_change)
         resolution->local = config->local;
+    resolution->family = config != NULL ? config->local.family : 0;
     resolution->by_proxy = proxy_knows_names(engine, action->connection);
     struct lookup *lookup =
-        lookup_begin(engine, resolution->host, resolution->local.family, on_found, resolution); /* answers later */
+        lookup_begin(engine, resolution->host, resolution->family, on_found, resolution); /* answers later */
     if (lookup == NULL) {
         log_error("memory is short: %s is not looked up", action->host);
         free(resolution);

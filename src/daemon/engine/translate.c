@@ -222,6 +222,7 @@ bool translate_connection(const struct config *config, struct config_connection 
     out->ike.initial_contact = out->may_initiate;
     out->local = local;
     out->local.port = 0;
+    out->local_may_change = us->kind == HOST_DEFAULT_ROUTE;
     out->local_port = config->udp_port;
     out->source_ip = us->source_ip_set ? us->source_ip : (struct address){0};
     out->mtu = c->mtu;

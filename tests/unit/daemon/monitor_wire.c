@@ -249,6 +249,10 @@ static void a_notice_is_no_answer_and_an_answer_no_notice(void **context) {
     assert_int_equal(notice, NOTICE_STOP);
     assert_false(monitor_answer_read(span_of(record, w.length), &kind, &serial, &a, text));
     w = writer_over(record, sizeof record);
+    monitor_notice_write(&w, NOTICE_NETWORK);
+    assert_true(monitor_notice_read(span_of(record, w.length), &notice));
+    assert_int_equal(notice, NOTICE_NETWORK);
+    w = writer_over(record, sizeof record);
     monitor_notice_write(&w, NOTICE_GONE); /* nobody says that: it is seen */
     assert_false(monitor_notice_read(span_of(record, w.length), &notice));
     w = writer_over(record, sizeof record);

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -567,6 +568,43 @@ static void the_networks_name_changes_with_the_network_and_not_with_tunnels(void
     close(fd);
 }
 
+static bool changed_within(struct host *h, int fd, int ms) {
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    while (poll(&wait, 1, ms) == 1)
+        if (host_watch_changed(h))
+            return true;
+    return false;
+}
+
+static void changes_of_the_network_are_noticed_and_those_of_ours_are_not(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    struct error err;
+    int watch = -1;
+    assert_true(host_watch_open(h, &watch, &err));
+    run("ip route replace default via 192.0.2.2");
+    assert_true(changed_within(h, watch, 1000));
+    run("ip route replace default via 192.0.2.1");
+    assert_true(changed_within(h, watch, 1000));
+    while (changed_within(h, watch, 100))
+        ;
+    int fd = tun(h);
+    while (changed_within(h, watch, 100)) /* the device itself is there before it is known as ours */
+        ;
+    struct host_route_set set = set_of(1, "0.0.0.0/0", "10.2.0.0/16");
+    set.source = address("10.1.0.77");
+    must_set(h, &set);
+    host_routes_drop(h, 1);
+    assert_false(changed_within(h, watch, 200));
+    run("ip link add new0 type veth peer name new1 && ip addr add 198.51.100.9/24 dev new0");
+    assert_true(changed_within(h, watch, 1000));
+    run("ip link del new0");
+    assert_true(changed_within(h, watch, 1000));
+    host_close(h);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_set_that_is_dropped_leaves_exactly_nothing),
@@ -590,6 +628,7 @@ int main(void) {
         cmocka_unit_test(a_port_that_is_taken_is_said),
         cmocka_unit_test(the_host_knows_its_addresses_and_its_default_route),
         cmocka_unit_test(the_networks_name_changes_with_the_network_and_not_with_tunnels),
+        cmocka_unit_test(changes_of_the_network_are_noticed_and_those_of_ours_are_not),
     };
     return cmocka_run_group_tests(tests, setup_namespace, NULL);
 }
