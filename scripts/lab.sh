@@ -169,3 +169,28 @@ s = json.load(sys.stdin)
 c = s["connections"][0] if s["connections"] else None
 print(eval(sys.argv[1]))' "$2"
 }
+
+# lab_roam: west loses its network and gets another, as a laptop that leaves the office: 203.0.113.10 behind the router. The
+# interface is eth1 (in the router west2); lab_roam_back: eth0 again.
+lab_roam() {
+    ip -n "$west" link set eth0 down
+    if ! in_west ip link show eth1 >/dev/null 2>&1; then
+        ip link add eth1 netns "$west" type veth peer name west2 netns "$router"
+        ip -n "$router" link set west2 up
+        ip -n "$router" address add 203.0.113.1/24 dev west2
+    fi
+    ip -n "$west" link set eth1 up
+    ip -n "$west" address replace 203.0.113.10/24 dev eth1
+    ip -n "$west" route replace default via 203.0.113.1
+}
+lab_roam_back() {
+    ip -n "$west" link set eth1 down
+    ip -n "$west" link set eth0 up
+    ip -n "$west" route replace default via 192.0.2.1
+}
+
+# lab_block_udp_of INTERFACE-OF-THE-ROUTER
+lab_block_udp_of() {
+    lab_block iifname "$1" meta l4proto '{ udp, esp }'
+    lab_block oifname "$1" meta l4proto '{ udp, esp }'
+}

@@ -54,3 +54,29 @@ scenario_proxy() {
     # through a proxy, west comes from the proxy's address
     left_east=%any
 }
+
+# The first network lets UDP pass, the second one does not.
+scenario_roam() {
+    transport=tcp udp_tried=no
+    echo "the router lets everything pass"
+    conn_both='    mobike=yes' left_west=%defaultroute left_east=%any
+}
+
+ike_spis() { lab_json west 'c["ike_sa"]["spi_i"] + " " + c["ike_sa"]["spi_r"]'; }
+then_roam() {
+    local before
+    before=$(ike_spis)
+    lab_cli west status
+    title "west leaves its network: eth0 goes, eth1 comes with another address, where a firewall drops UDP; a ping runs"
+    in_west ping -n -i 0.1 -w 8 -W 1 -I 10.1.0.1 10.2.0.1 >"$lab_dir/ping-roam" &
+    local ping=$!
+    sleep 1
+    lab_roam
+    lab_block_udp_of west2
+    wait $ping || true
+    grep -E 'packets transmitted' "$lab_dir/ping-roam" || true
+    sed -n 's/^[^ ]* .*\(tunnel.*network changed\|tunnel.*the SAs try\|tunnel.*moved to\)/    \1/p' "$lab_dir/west.log"
+    echo "IKE SA before: $before"
+    echo "IKE SA now:    $(ike_spis)"
+    [ "$(ike_spis)" = "$before" ] || fail_demo "another IKE SA"
+}

@@ -76,8 +76,8 @@ void path_say_silence(const struct path *path, uint64_t now, struct error *why) 
     path_seconds_text(now - (path->first_sent_at == NEVER ? path->tried_at : path->first_sent_at), time);
     if (path->answered) /* from IKE_AUTH on over the other port */
         where_text(path, path->config->udp_nat_port, where);
-    (void)fail(why, PEER, 0, "%s did not answer %s%" PRIu32 " time%s in %s", where, path->answered ? "IKE_AUTH " : "",
-        path->sends, path->sends == 1 ? "" : "s", time);
+    (void)fail(why, PEER, 0, "%s did not answer %s%" PRIu32 " time%s in %s", where,
+        path->answered && !path->established ? "IKE_AUTH " : "", path->sends, path->sends == 1 ? "" : "s", time);
 }
 
 /* The whole attempt failed: what UDP met, what TCP met and what TLS met, each in its own words. */

@@ -60,10 +60,13 @@ static void without_mobike(struct peers *peers, struct peer *peer, const struct 
     initiate_step(peers, peer, &step);
 }
 
-/* Nothing to do for who goes out as before, and is not looking for a way. */
+/* Nothing to do for who goes out as before, or is being moved there already; who waits to try again need not wait longer. */
 static bool as_before(const struct peers *peers, const struct peer *peer, const struct path_target *target) {
-    return peer->carrier.transport != TRANSPORT_NONE && !peer->path.moving && peer->path.network == peers->network &&
-           address_same_host(&peer->carrier.local, &target->local);
+    if (peer->path.network != peers->network || peer->path.waiting)
+        return false;
+    if (peer->path.moving)
+        return address_same_host(&peer->path.target[0].local, &target->local);
+    return peer->carrier.transport != TRANSPORT_NONE && address_same_host(&peer->carrier.local, &target->local);
 }
 
 void network_resolved(struct peers *peers, struct peer *peer, const struct path_target *target, size_t count,
