@@ -107,6 +107,7 @@ struct config_connection {
     struct config_proxy proxy;
     uint32_t replay_window;
     uint32_t mtu; /* 0: automatic */
+    bool session_resumption;
     bool accept_redirect;
     char accept_redirect_to[CONFIG_GATEWAYS_MAX]; /* addresses and names with commas between them; empty: any */
     bool send_redirect; /* in IKE_AUTH, to ... */

@@ -109,6 +109,7 @@ const struct keyword keywords_done[] = {
     {"keylife", CONN(sa_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S), .same_as = "salifetime"},
     {"lifetime", CONN(sa_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S), .same_as = "salifetime"},
     {"send-redirect", CONN(send_redirect), .read = read_choice, .choice = redirects},
+    {"session-resumption", CONN(session_resumption), .read = read_bool},
     {"tcp-remoteport", CONN(tcp_remote_port), .read = read_u16, RANGE(1, 65535)},
     {"tcponly", WHOLE_CONN, .read = read_tcponly},
     {"tls-alpn", CONN(tls_alpn), .read = read_alpn},

@@ -11,6 +11,8 @@
 
 void auth_local_identity(const struct ike_sa *sa, struct identity *out) {
     *out = sa->config->local_id;
+    if (sa->handshake != NULL && sa->handshake->resume != NULL)
+        *out = sa->handshake->resume->local_id; /* under which the ticket was given, whatever our address is now */
     if (out->type != ID_NONE)
         return;
     out->type = sa->local.family == 4 ? ID_IPV4_ADDR : ID_IPV6_ADDR;
@@ -67,15 +69,17 @@ void auth_want(struct ike_sa *sa, struct turn *turn, const struct payload *remot
     bool initiator = sa_is_initiator(sa);
     event->auth.prf = sa->keys.prf;
     event->auth.remote_method = method;
-    if (initiator)
+    const struct ike_ticket *ticket = hs->resume;
+    event->auth.resumed = ticket != NULL;
+    if (initiator || ticket != NULL)
         auth_local_identity(sa, &event->auth.local_id);
     else if (wanted_id != NULL && !identity_read(wanted_id->body, &event->auth.local_id, &ignored))
         event->auth.local_id = (struct identity){0};
     struct span remote_body = span_of(body, 0);
     if (remote_id != NULL && identity_read(remote_id->body, &event->auth.remote_id, &ignored)) {
         remote_body = remote_id->body; /* as it came: its reserved octets are covered too */
-    } else if (sa->config->remote_id.type != ID_NONE) {
-        event->auth.remote_id = sa->config->remote_id;
+    } else if (ticket != NULL || sa->config->remote_id.type != ID_NONE) {
+        event->auth.remote_id = ticket != NULL ? ticket->remote_id : sa->config->remote_id;
         identity_write(&w, &event->auth.remote_id);
         remote_body = span_of(body, w.length);
     }
@@ -106,6 +110,8 @@ void ike_sa_auth(struct ike_sa *sa, uint64_t now, const struct ike_auth_values *
         snprintf(hs->refusal, sizeof hs->refusal, "%s", values->refusal);
     if (values->config != NULL && !sa_is_initiator(sa))
         sa->config = values->config;
+    if (hs->resume != NULL)
+        resume_auth(sa);
     struct error err;
     if (sa->held != NULL) {
         message_continue(sa, &turn);
@@ -203,6 +209,7 @@ static enum asked auth_ask(struct ike_sa *sa, struct turn *turn, struct message_
         add_identity(m, PAYLOAD_IDR, &sa->config->remote_id);
     add_own_proof(sa, m);
     mobike_offer(sa, m);
+    resume_request_ticket(sa, m);
     return child_write_request(sa, turn, &sa->config->child[0], NULL, true, m, err) ? ASKED : CANNOT_ASK;
 }
 
@@ -233,6 +240,8 @@ static bool check_peer(struct ike_sa *sa, const struct payload_list *list, struc
         !identity_read(payload_find(list, PAYLOAD_IDI, 0)->body, &sa->remote_id, err) ||
         !check_identity(&sa->remote_id, &sa->config->remote_id, err) || !check_named(sa, err))
         return false;
+    if (sa->handshake->resume != NULL && !identity_equal(&sa->remote_id, &sa->handshake->resume->remote_id))
+        return failed(err, "the ticket was given to somebody else");
     auth_local_identity(sa, local);
     if (idr != NULL && !identity_read(idr->body, &wanted, err))
         return false;
@@ -273,6 +282,10 @@ static enum answered auth_answer(struct ike_sa *sa, struct turn *turn, const str
         redirect_away(sa, turn, m);
         return ANSWERED;
     }
+    if (sa->handshake->resume != NULL && !ticket_spend(sa->tickets, sa->handshake->resumed_serial)) {
+        (void)failed(err, "the ticket was used already");
+        return ANSWER_REFUSED;
+    }
     if (!child_accept(sa, turn, list, NULL, true, &deal, &child_error) &&
         child_error.notify == NOTIFY_INVALID_SYNTAX) { /* L11 */
         *err = child_error;
@@ -286,6 +299,7 @@ static enum answered auth_answer(struct ike_sa *sa, struct turn *turn, const str
     add_own_proof(sa, m);
     if (sa->mobike)
         mobike_offer(sa, m);
+    resume_give_ticket(sa, turn, list, m);
     answer_child(sa, turn, &deal, m, &child_error);
     handshake_free(sa);
     return ANSWERED;
@@ -357,6 +371,7 @@ static enum finished auth_finish(
         return FINISH_FATAL;
     }
     mobike_accept(sa, list);
+    resume_take_ticket(sa, turn, list);
     sa_established(sa, turn);
     if (!finish_child(sa, turn, list, refusal, err)) {
         request_farewell(sa, turn, NOTIFY_INVALID_SYNTAX);

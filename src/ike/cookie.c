@@ -102,6 +102,6 @@ bool ike_is_first_request(struct span message, struct ike_output *out) {
             answer_bare(&header, NOTIFY_INVALID_MAJOR_VERSION, span_of(NULL, 0), out);
         return false;
     }
-    return header.exchange == IKE_SA_INIT && header.message_id == 0 && (header.flags & IKE_FLAG_RESPONSE) == 0 &&
+    return exchange_is_first(header.exchange) && header.message_id == 0 && (header.flags & IKE_FLAG_RESPONSE) == 0 &&
            (header.flags & IKE_FLAG_INITIATOR) != 0;
 }

@@ -47,6 +47,8 @@ static void take_child(struct ike_sa *sa, uint32_t spi_out, struct delete_payloa
  * forgotten (section 2.8.2). */
 static void take_ike(struct ike_sa *sa, struct turn *turn) {
     bool asked = sa->state == IKE_STATE_DELETING;
+    if (sa->tickets != NULL && sa->state != IKE_STATE_REKEYED) /* who says goodbye is not to be resumed */
+        (void)ticket_spend(sa->tickets, sa->ticket_serial);
     if (request_is(sa, &ike_rekey_exchange) && sa->request.rival.sa != NULL)
         ike_rekey_lost(sa, turn);
     sa_close(sa, NULL, !asked, false);
@@ -82,6 +84,8 @@ static enum finished delete_finish(
     (void)refusal; /* whatever the peer says: it is gone */
     (void)err;
     if (spi_in == 0) {
+        if (sa->tickets != NULL && sa->state != IKE_STATE_REKEYED)
+            (void)ticket_spend(sa->tickets, sa->ticket_serial);
         sa_close(sa, NULL, false, false);
         return FINISHED;
     }

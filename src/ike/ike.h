@@ -69,6 +69,7 @@ struct ike_config {
     bool fragmentation; /* negotiated (K7), RFC 7383 */
     bool force_encapsulation; /* NAT_DETECTION_SOURCE_IP that cannot match, so that the peer encapsulates */
     bool initial_contact; /* send INITIAL_CONTACT in IKE_AUTH */
+    bool session_resumption; /* asks for tickets, and gives and takes them (RFC 5723) */
     bool accept_redirect; /* Initiator: says so, and takes REDIRECT (RFC 5685) */
     char redirect_to[GATEWAY_MAX]; /* Responder: whoever can is sent there in IKE_AUTH; empty: nobody is */
 };
@@ -162,6 +163,7 @@ struct ike_event {
         uint8_t remote_method; /* AUTH_METHOD_* of the peer's AUTH payload */
         struct span local_octets_without_id; /* RealMessage | nonce: prf(SK_p, ID) is appended by ike_auth_octets */
         struct span remote_octets; /* complete: what the peer's AUTH covers */
+        bool resumed; /* nobody needs to compute anything: answer at once, with the Responder's config or a refusal */
     } auth;
 };
 
@@ -266,6 +268,7 @@ struct ike_info { /* for status */
     uint16_t prf, ke;
     uint64_t established_at, rekey_at; /* ms; NEVER */
     bool mobike, fragmentation;
+    bool resumed; /* from a ticket */
 };
 void ike_sa_info(const struct ike_sa *, struct ike_info *);
 
@@ -284,6 +287,33 @@ void ike_sa_set_spi_check(struct ike_sa *, bool (*taken)(const void *context, ui
 typedef bool ike_selectors_taken(const void *context, const struct ike_config *config, const struct identity *remote_id,
     const struct selector_list *remote);
 void ike_sa_set_selector_check(struct ike_sa *, ike_selectors_taken *taken);
+/* --- session resumption, RFC 5723 --- */
+
+#define IKE_TICKET_MAX ((size_t)2048)
+/* What an Initiator keeps of an IKE SA, to begin another one without its credentials. A secret: wipe it. */
+struct ike_ticket {
+    uint8_t octets[IKE_TICKET_MAX]; /* the Responder's words; nothing is known of them */
+    size_t length;
+    uint64_t until; /* ms */
+    uint16_t prf, ke;
+    struct cipher_suite suite;
+    uint8_t sk_d[PRF_MAX];
+    struct identity local_id, remote_id;
+};
+/* After ESTABLISHED as Initiator; false: the peer gave none. */
+bool ike_sa_ticket(const struct ike_sa *, struct ike_ticket *out);
+/* Before the start: IKE_SESSION_RESUME instead of IKE_SA_INIT. A ticket that is refused gives RETRY (error.notify
+ * TICKET_NACK), and IKE_SA_INIT follows. False: no memory. */
+bool ike_sa_resume(struct ike_sa *, const struct ike_ticket *);
+
+/* A Responder's tickets: sealed by value under a key that lives and ends in this memory. What is in them (SK_d and who the
+ * peers are) is the engine's already; nothing of it is a credential, so that the monitor, which keeps those, has no part
+ * in it. Each is taken once: when its IKE SA is authenticated. Those given last are remembered, the oldest forgotten. */
+struct ike_ticket_jar;
+struct ike_ticket_jar *ike_ticket_jar_new(const struct random_source *); /* NULL: no memory */
+void ike_ticket_jar_forget(struct ike_ticket_jar *); /* none that was given is taken any more */
+void ike_ticket_jar_free(struct ike_ticket_jar *); /* NULL is fine */
+void ike_sa_set_tickets(struct ike_sa *, struct ike_ticket_jar *); /* outlives the SA and its successors */
 
 /* --- before there is a state --- */
 
@@ -302,7 +332,7 @@ bool ike_cookie_check(struct ike_cookie_jar *, uint64_t now, const struct random
 /* True: the request says that its sender may be redirected, and *out has the answer that sends it to `gateway` (RFC 5685
  * section 4; its nonce proves that the request was seen). */
 bool ike_redirect_first(struct span message, const char *gateway, struct ike_output *out);
-/* Looks at a message without state: true for an IKE_SA_INIT request with SPIr 0 and Message ID 0 worth a new IKE SA.
+/* Looks at a message without state: true for an IKE_SA_INIT or IKE_SESSION_RESUME request with SPIr 0 and Message ID 0 worth a new IKE SA.
  * For another major version writes the INVALID_MAJOR_VERSION answer into *out (false, connection stays: K12). */
 bool ike_is_first_request(struct span message, struct ike_output *out);
 

@@ -52,6 +52,11 @@ enum finished {
 #define P(type) (UINT32_C(1) << ((type)-32)) /* PAYLOAD_SA (33) to PAYLOAD_SKF (53) */
 #define IN(state) (1U << (state))
 
+/* Begins an IKE SA: nothing protects it, SPIr is zero, its octets are covered by AUTH. */
+static inline bool exchange_is_first(uint8_t type) {
+    return type == IKE_SA_INIT || type == IKE_SESSION_RESUME;
+}
+
 struct exchange {
     const char *name;
     uint8_t type;
@@ -67,7 +72,7 @@ struct exchange {
         struct ike_sa *, struct turn *, const struct payload_list *, uint16_t refusal, struct error *);
 };
 
-extern const struct exchange sa_init_exchange, auth_exchange, child_new_exchange, child_rekey_exchange,
+extern const struct exchange sa_init_exchange, resume_exchange, auth_exchange, child_new_exchange, child_rekey_exchange,
     ike_rekey_exchange, delete_exchange, redirect_exchange, update_exchange, routability_exchange, liveness_exchange;
 
 /* --- keys.c --- */
@@ -334,6 +339,9 @@ struct handshake {
     bool answered, have_expected; /* ike_sa_auth was called; with what the peer's AUTH must be */
     bool delete_after;
     char redirected_from[GATEWAY_MAX];
+    struct ike_ticket *resume; /* begun with it; NULL: with IKE_SA_INIT */
+    uint64_t resumed_serial; /* Responder: of that ticket */
+    bool ticket_wanted; /* Responder: the peer asks for another */
     uint8_t local_auth[PRF_MAX], expected[PRF_MAX];
     char refusal[160];
     struct octets octets_local, octets_remote;
@@ -344,6 +352,23 @@ void handshake_free(struct ike_sa *);
 /* K4: an unauthenticated error ends the attempt over TCP; over UDP it is kept in mind while a better answer may come. */
 enum finished sa_init_doubt(struct ike_sa *, const struct error *);
 void sa_init_other_version(struct ike_sa *, const struct ike_header *);
+
+enum finished sa_init_cookie(struct ike_sa *, struct turn *, struct span cookie, struct error *);
+/* Both sides have nonces and keys: NAT detection, what the peer can, KEYS. */
+void sa_init_have_keys(struct ike_sa *, struct turn *, const struct payload_list *, uint64_t hashed_spi_r);
+
+/* --- resume.c --- */
+void resume_request_ticket(const struct ike_sa *, struct message_writer *); /* Initiator, in IKE_AUTH */
+void resume_take_ticket(struct ike_sa *, const struct turn *, const struct payload_list *);
+void resume_give_ticket(struct ike_sa *, const struct turn *, const struct payload_list *, struct message_writer *);
+void resume_auth(struct ike_sa *); /* both AUTH values, from SK_pi and SK_pr */
+
+/* --- ticket.c --- */
+/* The ticket as octets; 0: it could not be made. */
+size_t ticket_seal(struct ike_ticket_jar *, const struct ike_ticket *, uint64_t *serial, uint8_t out[IKE_TICKET_MAX]);
+/* False: forged, of another key, used, forgotten or out of date. */
+bool ticket_open(struct ike_ticket_jar *, uint64_t now, struct span octets, struct ike_ticket *out, uint64_t *serial);
+bool ticket_spend(struct ike_ticket_jar *, uint64_t serial); /* false: somebody did already */
 
 /* --- redirect.c --- */
 void redirect_offer(const struct ike_sa *, struct message_writer *); /* Initiator, in IKE_SA_INIT */
@@ -392,6 +417,10 @@ struct ike_sa {
     bool has_seen_as;
     struct address peer_address[IKE_ADDRESSES_MAX];
     size_t peer_addresses;
+    struct ike_ticket_jar *tickets; /* NULL: none are given or taken */
+    struct ike_ticket *ticket; /* Initiator: what the peer gave */
+    uint64_t ticket_serial; /* Responder: what the peer has of us; 0: nothing */
+    bool resumed;
     bool redirectable; /* as Responder: the peer takes REDIRECT */
     char redirect_to[GATEWAY_MAX]; /* of the INFORMATIONAL that says so; empty: none is to be sent */
     struct identity remote_id;

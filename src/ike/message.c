@@ -5,9 +5,9 @@
 
 #include "ike/internal.h"
 
-static const struct exchange *const exchanges[] = {&sa_init_exchange, &auth_exchange, &ike_rekey_exchange,
-    &child_rekey_exchange, &child_new_exchange, &delete_exchange, &redirect_exchange, &update_exchange,
-    &liveness_exchange};
+static const struct exchange *const exchanges[] = {&sa_init_exchange, &resume_exchange, &auth_exchange,
+    &ike_rekey_exchange, &child_rekey_exchange, &child_new_exchange, &delete_exchange, &redirect_exchange,
+    &update_exchange, &liveness_exchange};
 
 /* --- payloads as the table wants them --- */
 
@@ -49,7 +49,7 @@ static bool admit(struct payload_list *list, const char *name, uint32_t must, ui
 }
 
 static bool is_bare(const struct inbound *in) {
-    return in->header.exchange == IKE_SA_INIT;
+    return exchange_is_first(in->header.exchange);
 }
 
 /* The list of all payloads: those of a bare message, or those inside SK behind those before it. */
@@ -237,7 +237,7 @@ static void receive_bare(struct ike_sa *sa, struct turn *turn, struct inbound *i
     const struct ike_header *h = &in->header;
     bool response = (h->flags & IKE_FLAG_RESPONSE) != 0;
     if (sa_is_initiator(sa)) {
-        if (response && h->message_id == 0 && request_is(sa, &sa_init_exchange)) {
+        if (response && h->message_id == 0 && sa->request.active && h->exchange == sa->request.task.exchange->type) {
             take_response(sa, turn, in);
             return;
         }
@@ -312,7 +312,7 @@ void ike_sa_receive(struct ike_sa *sa, uint64_t now, struct span message, const 
         return;
     }
     bool ours = header.spi_i == sa->spi_i || (sa->state == IKE_STATE_INIT && !sa_is_initiator(sa));
-    bool bare = header.exchange == IKE_SA_INIT;
+    bool bare = exchange_is_first(header.exchange);
     if (!ours || (!bare && header.spi_r != sa->spi_r))
         return;
     if (((header.flags & IKE_FLAG_INITIATOR) != 0) == sa_is_initiator(sa))

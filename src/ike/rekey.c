@@ -50,6 +50,8 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     memcpy(next->peer_address, sa->peer_address, sizeof next->peer_address);
     next->fragmentation = sa->fragmentation;
     next->redirectable = sa->redirectable;
+    next->tickets = sa->tickets;
+    next->ticket_serial = sa->ticket_serial;
     next->remote_id = sa->remote_id;
     next->keys.prf = chosen->prf;
     next->keys.ke = chosen->ke;

@@ -86,7 +86,7 @@ static void transmit(struct ike_sa *sa, struct turn *turn) {
 
 static struct ike_header request_header(const struct ike_sa *sa, uint8_t type, uint32_t id) {
     return (struct ike_header){.spi_i = sa->spi_i,
-        .spi_r = type == IKE_SA_INIT ? 0 : sa->spi_r,
+        .spi_r = exchange_is_first(type) ? 0 : sa->spi_r,
         .version = IKE_VERSION,
         .exchange = type,
         .flags = sa_is_initiator(sa) ? IKE_FLAG_INITIATOR : 0,
@@ -99,7 +99,7 @@ static uint64_t first_interval(const struct ike_sa *sa) {
 
 static void set_timers(struct ike_sa *sa, const struct turn *turn) {
     struct request *r = &sa->request;
-    bool init = r->task.exchange == &sa_init_exchange;
+    bool init = exchange_is_first(r->task.exchange->type);
     r->interval = first_interval(sa);
     r->resend_at = sa->reliable ? NEVER : turn->now + r->interval;
     r->give_up_at = turn->now + sa->config->retransmit_timeout_ms;
@@ -129,7 +129,7 @@ static enum asked begin(struct ike_sa *sa, struct turn *turn, const struct task 
     r->active = true;
     r->message_id = sa->next_id++;
     set_timers(sa, turn);
-    if (task->exchange == &sa_init_exchange &&
+    if (exchange_is_first(task->exchange->type) &&
         !octets_keep(&sa->handshake->message_i, span_of(r->sealed.octets, r->sealed.whole))) {
         fail(err, OURS, NOTIFY_NONE, "no memory for the first message");
         return CANNOT_ASK;

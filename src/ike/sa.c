@@ -67,6 +67,9 @@ void handshake_free(struct ike_sa *sa) {
     free(hs->octets_local.at);
     free(hs->octets_remote.at);
     key_exchange_free(hs->ke);
+    if (hs->resume != NULL)
+        wipe(hs->resume, sizeof *hs->resume);
+    free(hs->resume);
     wipe(hs, sizeof *hs);
     free(hs);
     sa->handshake = NULL;
@@ -81,6 +84,9 @@ void ike_sa_free(struct ike_sa *sa) {
     inbound_free(sa->held);
     assembly_free(&sa->assembly);
     children_free(sa);
+    if (sa->ticket != NULL)
+        wipe(sa->ticket, sizeof *sa->ticket);
+    free(sa->ticket);
     keys_wipe(&sa->keys);
     wipe(sa, sizeof *sa);
     free(sa);
@@ -264,7 +270,8 @@ static void ask(struct ike_sa *sa, uint64_t now, const struct task *task, struct
 
 void ike_sa_start(struct ike_sa *sa, uint64_t now, struct ike_output *out) {
     if (sa->state == IKE_STATE_INIT && sa_is_initiator(sa) && !sa->request.active)
-        ask(sa, now, &(struct task){.exchange = &sa_init_exchange}, out);
+        ask(sa, now, &(struct task){.exchange = sa->handshake->resume != NULL ? &resume_exchange : &sa_init_exchange},
+            out);
 }
 
 void ike_sa_liveness(struct ike_sa *sa, uint64_t now, struct ike_output *out) {
@@ -330,7 +337,7 @@ void ike_sa_carried(struct ike_sa *sa, uint64_t now, const struct address *local
     struct turn turn = turn_of(sa, now, out);
     if (sa->over)
         return;
-    if (replaced && request_is(sa, &sa_init_exchange))
+    if (replaced && (request_is(sa, &sa_init_exchange) || request_is(sa, &resume_exchange)))
         request_anew(sa, &turn);
     else if (replaced)
         request_resend(sa, &turn);

@@ -38,7 +38,7 @@ static bool derive(struct ike_sa *sa, const struct chosen *chosen, struct span p
     return ok;
 }
 
-static void have_keys(struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint64_t hashed_spi_r) {
+void sa_init_have_keys(struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint64_t hashed_spi_r) {
     struct notify notify;
     sa->state = IKE_STATE_AUTH;
     sa->heard_at = turn->now;
@@ -131,7 +131,7 @@ static enum answered sa_init_answer(struct ike_sa *sa, struct turn *turn, const 
         fail(err, OURS, NOTIFY_NONE, "the NAT detection hashes could not be computed");
         return ANSWER_REFUSED;
     }
-    have_keys(sa, turn, list, 0);
+    sa_init_have_keys(sa, turn, list, 0);
     sa->redirectable = redirect_offered(list);
     return ANSWERED;
 }
@@ -161,11 +161,11 @@ static enum finished again(struct ike_sa *sa, struct turn *turn, struct error *e
     }
     struct ike_event *event = emit(turn, IKE_EVENT_RETRY);
     event->error = *err;
-    queue_add(sa, &(struct task){.exchange = &sa_init_exchange}, true);
+    queue_add(sa, &(struct task){.exchange = hs->resume != NULL ? &resume_exchange : &sa_init_exchange}, true);
     return FINISHED;
 }
 
-static enum finished take_cookie(struct ike_sa *sa, struct turn *turn, struct span cookie, struct error *err) {
+enum finished sa_init_cookie(struct ike_sa *sa, struct turn *turn, struct span cookie, struct error *err) {
     struct handshake *hs = sa->handshake;
     if (cookie.length == 0 || cookie.length > COOKIE_MAX) {
         fail(err, PEER, NOTIFY_NONE, "a cookie of %zu octets; 1 to %zu are allowed", cookie.length, COOKIE_MAX);
@@ -205,7 +205,7 @@ static enum finished refused(
     if (refusal == NOTIFY_INVALID_KE_PAYLOAD && notify_find(list, refusal, &notify))
         return take_group(sa, turn, &notify, err);
     if (refusal == NOTIFY_NONE && notify_find(list, NOTIFY_COOKIE, &notify))
-        return take_cookie(sa, turn, notify.data, err);
+        return sa_init_cookie(sa, turn, notify.data, err);
     ours(sa, &offered);
     if (refusal == NOTIFY_NO_PROPOSAL_CHOSEN)
         fail(err, PEER, NOTIFY_NONE, "no proposal in common: the peer refuses ours (NO_PROPOSAL_CHOSEN); we offer %s",
@@ -269,7 +269,7 @@ static enum finished sa_init_finish(
         return sa_init_doubt(sa, err);
     }
     sa->handshake->give_up_at = turn->now + sa->config->retransmit_timeout_ms; /* for the AUTH value */
-    have_keys(sa, turn, list, sa->spi_r);
+    sa_init_have_keys(sa, turn, list, sa->spi_r);
     auth_want(sa, turn, NULL, NULL, AUTH_METHOD_PSK);
     return FINISHED;
 }

@@ -95,7 +95,7 @@ bool seal(struct ike_sa *sa, const struct ike_header *header, uint8_t first, str
     struct error *err) {
     uint8_t octets[2 * (MESSAGE_MAX + FRAGMENT_OCTETS)];
     struct writer w = writer_over(octets, sizeof octets);
-    bool bare = header->exchange == IKE_SA_INIT;
+    bool bare = exchange_is_first(header->exchange);
     struct piece whole = {.first = first, .text = chain};
     *out = (struct sealed){0};
     if (!(bare ? seal_bare(header, first, chain, &w) : seal_piece(sa, header, &whole, &w)) || w.length > MESSAGE_MAX)

@@ -13,6 +13,24 @@ static void refuse(struct peers *peers, struct sa *sa, const char *why, const st
     output_give(peers, out);
 }
 
+/* The ticket says who the peer is, and SK_d proves it: nobody's key is needed (RFC 5723). */
+static void resumed(struct peers *peers, struct sa *sa, const struct carrier *from) {
+    struct peer *peer = sa->peer;
+    struct conn *conn = peer->chosen ? peer->chosen : peer->conn;
+    if (!conn->config.ike.session_resumption) {
+        refuse(peers, sa, "its connection resumes no sessions", from);
+        return;
+    }
+    struct ike_output *out = output_take(peers);
+    if (!out)
+        return;
+    struct ike_auth_values values = {.config = peer->initiator ? NULL : &conn->config.ike};
+    peer_take_chosen(peer);
+    ike_sa_auth(sa->ike, peers->now, &values, out);
+    exchange_follow(peers, sa, out, from);
+    output_give(peers, out);
+}
+
 static bool responder_chooses(
     struct peers *peers, struct sa *sa, const struct ike_event *event, const struct carrier *from) {
     struct peer *peer = sa->peer;
@@ -32,6 +50,10 @@ void auth_wanted(struct peers *peers, struct sa *sa, const struct ike_event *eve
     struct peer *peer = sa->peer;
     if (!peer->initiator && !responder_chooses(peers, sa, event, from))
         return;
+    if (event->auth.resumed) {
+        resumed(peers, sa, from);
+        return;
+    }
     const struct peer_config *config = &(peer->chosen ? peer->chosen : peer->conn)->config;
     size_t room = event->auth.local_octets_without_id.length + PRF_MAX;
     struct span local = keep_octets(peers, NULL, room);

@@ -26,6 +26,7 @@ struct conn *conn_new(const struct peer_config *config) {
 void conn_free(struct conn *conn) {
     for (size_t i = 0; i < IKE_CHILD_CONFIGS_MAX; i++)
         free(conn->child_name[i]);
+    resume_forget(conn);
     free(conn);
 }
 
@@ -90,6 +91,7 @@ struct peer_output peers_configure(struct peers *peers, uint64_t now, const stru
         if (config[i].start == PEER_START_AUTO && config[i].may_initiate && !peers->shutting_down)
             initiate(peers, conn, true);
     }
+    resume_configure(peers);
     return peers_finish(peers);
 }
 

@@ -26,6 +26,8 @@ static void begins_again(struct peers *peers, struct peer *peer, const struct ik
     if (!peer->initiator)
         return;
     path_retried(&peer->path, peers->now);
+    if (event->error.notify == NOTIFY_TICKET_NACK)
+        resume_forget(peer->conn);
     action_say(peers, peer, STEP_RETRY, "IKE_SA_INIT again: %s", event->error.text);
 }
 

@@ -28,6 +28,8 @@ void initiate_attempt(struct peers *peers, struct peer *peer) {
     peer->told_up = false;
     peer->carrier = (struct carrier){0};
     peer->path.network = peers->network;
+    if (resume_ticket(peers, peer)) /* C4, K16: resumed as if nothing were known of the network */
+        peer->conn->memory = (struct path_memory){0};
     peer_touch(peers, peer);
     struct address numeric;
     struct error ignored;
@@ -67,6 +69,9 @@ static void begin_sa(struct peers *peers, struct peer *peer) {
         ike_sa_set_worker(ike, peers->worker);
     if (ike && peer->redirect.to[0])
         ike_sa_redirected_from(ike, peer->redirect.from);
+    const struct ike_ticket *ticket = ike ? resume_ticket(peers, peer) : NULL;
+    if (ticket)
+        (void)ike_sa_resume(ike, ticket); /* no memory: by IKE_SA_INIT then */
     if (!peer_sa_add(peers, peer, ike, spi)) {
         struct error err;
         (void)fail(&err, OURS, 0, "there is no memory for an IKE SA");

@@ -50,6 +50,8 @@ struct conn {
     uint64_t demand_after; /* but not before */
     uint64_t redirected_since; /* redirects are counted from then on, against loops */
     uint32_t redirects;
+    struct ike_ticket *ticket; /* to resume the last IKE SA with; NULL: none */
+    peer_id ticket_of; /* that peer's */
 };
 
 /* What pulse.c knows of what went out and came in. */
@@ -205,6 +207,7 @@ struct peers {
     size_t peer_count, stream_count, half_open, unproven_streams;
     uint32_t next_peer, next_anchor, next_attempt;
     struct ike_cookie_jar jar;
+    struct ike_ticket_jar *tickets; /* that we gave; NULL: no connection has session-resumption */
     uint64_t complaints_since; /* of strangers: at most a few sentences a second */
     uint32_t complaints;
     struct allowance notices_sent, notices_taken;
@@ -369,6 +372,13 @@ bool redirect_follow(struct peers *, struct peer *); /* the IKE SA is closed; tr
 void redirect_forget(struct peer *); /* the next attempt begins where it is configured */
 bool redirect_first(struct peers *, const struct carrier *, bool under_load, struct span message); /* true: sent away */
 bool gateway_next(const char *list, size_t *at, char out[GATEWAY_MAX]); /* false: the list is over */
+
+/* resume.c */
+void resume_configure(struct peers *); /* connections were set: tickets from before are worth nothing */
+const struct ike_ticket *resume_ticket(const struct peers *, const struct peer *); /* NULL: none that is of use */
+void resume_keep(struct peer *, const struct ike_sa *); /* established: what the peer gave, or nothing */
+void resume_forget(struct conn *);
+void resume_over(struct peer *); /* it was ended on purpose: its ticket is not used again */
 
 /* renew.c */
 struct peer *renewal_of(const struct peers *, const struct peer *); /* NULL: none */

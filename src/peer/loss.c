@@ -51,8 +51,9 @@ void established(struct peers *peers, struct peer *peer) {
     struct ike_info info;
     char remote[IDENTITY_TEXT_MAX], suite[SUITE_TEXT_MAX];
     ike_sa_info(sa->ike, &info);
-    action_say(peers, peer, STEP_IKE_UP, "IKE SA established with %s (%s)", identity_text(&info.remote_id, remote),
-        suite_text(&info, suite));
+    resume_keep(peer, sa->ike);
+    action_say(peers, peer, STEP_IKE_UP, "IKE SA %s with %s (%s)", info.resumed ? "resumed" : "established",
+        identity_text(&info.remote_id, remote), suite_text(&info, suite));
     unique_check(peers, peer);
     if (peer->losing)
         return;
@@ -114,6 +115,7 @@ void peer_delete(struct peers *peers, struct peer *peer, const char *why) {
         return;
     }
     action_say(peers, peer, STEP_DELETED, "deleting the IKE SA: %s", why);
+    resume_over(peer);
     peer_take_back(peers, peer);
     peer->phase = PHASE_CLOSING;
     peer->due_at = peers->now + PEER_CLOSING_MS;
@@ -192,6 +194,8 @@ static void lost(struct peers *peers, struct peer *peer, const struct ike_event 
     const char *text =
         event->by_peer && event->error.text[0] == '\0' ? "the peer deleted the IKE SA" : event->error.text;
     peer_take_back(peers, peer);
+    if (event->by_peer)
+        resume_over(peer);
     action_say(peers, peer, event->by_peer ? STEP_DELETED : STEP_LOST, "%s", text);
     if (peer->conn->config.after_loss == PEER_AFTER_HOLD && peer->conn->config.may_initiate && !event->by_peer)
         peer->conn->on_demand = true;
@@ -213,6 +217,8 @@ static void attempt_ended(struct peers *peers, struct peer *peer, const struct i
     if (redirect_follow(peers, peer))
         return;
     bool final = event->by_peer || (event->error.notify != NOTIFY_NONE && !event->timed_out);
+    if (final)
+        resume_forget(peer->conn);
     if (!final) {
         struct path_step step = path_failed(&peer->path, peers->now, &event->error);
         if (step.verb != PATH_WAIT) {
@@ -246,8 +252,9 @@ void peer_sa_ended(struct peers *peers, struct sa *sa, const struct ike_event *e
             attempt_ended(peers, peer, event);
             break;
         }
-        /* Not where the peer begins again with another group (K12), or left as we asked it to. */
-        if (event->error.notify != NOTIFY_INVALID_KE_PAYLOAD && event->error.origin != ORIGIN_NONE)
+        /* Not where the peer begins again with another group (K12) or without a ticket, or left as we asked it to. */
+        if (event->error.notify != NOTIFY_INVALID_KE_PAYLOAD && event->error.notify != NOTIFY_TICKET_NACK &&
+            event->error.origin != ORIGIN_NONE)
             complain_of(
                 peers, peer, "IKE SA with %s failed: %s", carrier_text(&peer->carrier, text), event->error.text);
         peer_over(peers, peer);

@@ -45,8 +45,8 @@ static bool is_protected(const struct ike_header *header) {
 void notice_unknown_ike(
     struct peers *peers, const struct carrier *carrier, const struct ike_header *request, size_t length) {
     if (peers->shutting_down || !is_protected(request) || request->exchange == IKE_SA_INIT ||
-        (request->flags & IKE_FLAG_RESPONSE) || request->version >> 4 != IKE_VERSION >> 4 || length < NOTICE_LENGTH ||
-        !may_send(peers, &carrier->remote))
+        request->exchange == IKE_SESSION_RESUME || (request->flags & IKE_FLAG_RESPONSE) ||
+        request->version >> 4 != IKE_VERSION >> 4 || length < NOTICE_LENGTH || !may_send(peers, &carrier->remote))
         return;
     struct ike_header header = {.spi_i = request->spi_i,
         .spi_r = request->spi_r,
@@ -114,7 +114,7 @@ static struct peer *peer_of_esp_spi(struct peers *peers, const struct carrier *c
 
 bool notice_receive(struct peers *peers, const struct carrier *carrier, const struct stream *stream,
     const struct ike_header *header, struct span message) {
-    if (header->exchange == IKE_SA_INIT || is_protected(header))
+    if (header->exchange == IKE_SA_INIT || header->exchange == IKE_SESSION_RESUME || is_protected(header))
         return false;
     struct payload_list list = {0};
     struct notify notify;

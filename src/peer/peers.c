@@ -65,6 +65,7 @@ void peers_free(struct peers *peers) {
     timers_free(&peers->timers);
     free(peers->action);
     free(peers->arena);
+    ike_ticket_jar_free(peers->tickets);
     wipe(&peers->jar, sizeof peers->jar);
     free(peers);
 }

@@ -23,7 +23,7 @@ static void answer_error(
     struct ike_header header = {.spi_i = request->spi_i,
         .spi_r = request->spi_r,
         .version = IKE_VERSION,
-        .exchange = IKE_SA_INIT,
+        .exchange = request->exchange,
         .flags = IKE_FLAG_RESPONSE};
     if (request->length >= ERROR_LENGTH)
         notice_send(peers, carrier, &header, type, (struct span){0});
@@ -87,6 +87,8 @@ static struct sa *new_responder(struct peers *peers, struct conn *conn, const st
         &conn->config.ike, spi, &carrier->local, &carrier->remote, reliable, peers->now, peers->random);
     if (ike)
         ike_sa_set_worker(ike, peers->worker);
+    if (ike && peers->tickets)
+        ike_sa_set_tickets(ike, peers->tickets);
     peer->phase = PHASE_INIT;
     peer->carrier = *carrier;
     peer->over_stream = reliable;

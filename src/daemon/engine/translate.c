@@ -155,6 +155,7 @@ static void fill_ike(const struct config_connection *c, struct ike_config *ike) 
     ike->retransmit_timeout_ms = c->retransmit_timeout_ms;
     ike->mobike = c->mobike;
     ike->fragmentation = c->fragmentation;
+    ike->session_resumption = c->session_resumption;
     ike->accept_redirect = c->accept_redirect;
     if (c->send_redirect)
         memcpy(ike->redirect_to, c->redirect_to, sizeof ike->redirect_to);

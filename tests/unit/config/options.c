@@ -114,6 +114,7 @@ static void each_option_sets_its_field(void **state) {
     CHECK("encapsulation=yes", c.encapsulation == ENCAPSULATION_YES);
     CHECK("encapsulation=auto", c.encapsulation == ENCAPSULATION_AUTO);
     CHECK("mtu=1400", c.mtu == 1400);
+    CHECK("session-resumption=yes", c.session_resumption);
     CHECK("accept-redirect=yes", c.accept_redirect && c.accept_redirect_to[0] == 0);
     CHECK("accept-redirect=yes\n accept-redirect-to=192.0.2.1,vpn.example",
         strcmp(c.accept_redirect_to, "192.0.2.1,vpn.example") == 0);

@@ -167,6 +167,12 @@ static void answer_auth(struct pair *p, struct side *s, struct ike_sa *sa, const
     s->wanted = *event;
     if (s->manual_auth)
         return;
+    if (event->auth.resumed) {
+        pair_begin(p);
+        ike_sa_auth(sa, p->now, &values, &p->out);
+        pair_took(p, s == &p->side[A] ? A : B, sa);
+        return;
+    }
     if (s->psk == NULL) {
         values.refusal = "no pre-shared key for this peer";
     } else {
@@ -280,6 +286,8 @@ void pair_deliver(struct pair *p, int to, struct span message) {
         }
         uint64_t spi = UINT64_C(0xb0b) << 32 | (s->seed & 0xffff);
         sa = ike_sa_new_responder(&s->config, spi, &s->address, &other->address, p->reliable, p->now, s->random);
+        if (s->tickets != NULL)
+            ike_sa_set_tickets(sa, s->tickets);
         s->sa = sa;
         add_sa(s, sa);
     }
@@ -334,6 +342,15 @@ void pair_drop_from(struct pair *p, int side) {
     size_t at = first_from(p, side);
     assert_true(at < p->waiting);
     free(take(p, at).octets);
+}
+
+void pair_lose(struct pair *p, int side) {
+    struct side *s = &p->side[side];
+    for (int i = 0; i < SAS_MAX; i++)
+        if (s->all[i] != NULL)
+            remove_sa(s, s->all[i]);
+    for (size_t i = 0; i < s->children; i++)
+        s->child[i].up = false;
 }
 
 static bool wake_due(struct pair *p) {

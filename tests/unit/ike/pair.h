@@ -28,6 +28,7 @@ struct side {
     struct ike_config config;
     struct address address;
     const char *psk; /* NULL: none is known */
+    struct ike_ticket_jar *tickets; /* NULL: none are given */
     struct ike_sa *sa; /* the one that carries the Child SAs; NULL: none */
     struct ike_sa *all[SAS_MAX]; /* it, predecessors and extras that still live */
     bool manual_auth; /* the test answers AUTH_WANTED itself */
@@ -84,6 +85,7 @@ bool pair_step(struct pair *); /* delivers the first waiting message; false: non
 bool pair_step_from(struct pair *, int side); /* the first from that side */
 void pair_drop(struct pair *); /* loses the first waiting message */
 void pair_drop_from(struct pair *, int side);
+void pair_lose(struct pair *, int side); /* its IKE SAs are forgotten without a word */
 void pair_run(struct pair *); /* delivers until nothing waits; wakes what is due now */
 void pair_wake(struct pair *, uint64_t until); /* time passes, deadline by deadline, messages delivered at once */
 void pair_deliver(struct pair *, int to, struct span message);
