@@ -24,7 +24,8 @@ bool disturbed(const struct world *world, uint64_t at) {
 void watch_ike(struct world *world, struct node *node, const struct carrier *carrier, struct span message) {
     struct ike_header header;
     struct error ignored;
-    if (!ike_header_read(message, &header, &ignored) || header.exchange != IKE_SA_INIT || header.spi_r != 0 ||
+    if (!ike_header_read(message, &header, &ignored) ||
+        (header.exchange != IKE_SA_INIT && header.exchange != IKE_SESSION_RESUME) || header.spi_r != 0 ||
         (header.flags & IKE_FLAG_RESPONSE) != 0)
         return;
     if (header.spi_i == node->first_spi && carrier->transport != node->first_transport)
