@@ -56,7 +56,8 @@ void node_restart(struct node *node) {
     traffic_free(node->traffic);
     begin_engine(node);
     node->first_spi = 0;
-    node->esp_over_stream = node->up = false;
+    node->up = false;
+    node->esp_stream_at = 0;
     node_take(node, peers_configure(node->peers, world->now, node->config, 1));
 }
 

@@ -98,8 +98,7 @@ struct node {
     uint64_t connects[CONNECTS_MAX]; /* when the last ones were asked for, a ring */
     size_t connect_count;
     uint64_t nat_until; /* behind a NAT: when it forgets where UDP for us goes */
-    uint64_t esp_stream_at; /* last */
-    bool esp_over_stream; /* a client's ESP was seen on a stream (C5) */
+    uint64_t esp_stream_at; /* when a client's ESP was seen on a stream last, 0: never (C5) */
     uint64_t udp_init_at; /* its last IKE_SA_INIT over UDP: a new IKE SA may run over that */
     bool udp_blocked; /* on its network */
 };

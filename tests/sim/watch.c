@@ -39,15 +39,11 @@ void watch_ike(struct world *world, struct node *node, const struct carrier *car
 /* C5: what runs over a stream never runs over UDP again, but by MOBIKE or with a new IKE SA. */
 void watch_esp(struct world *world, const struct node *from, const struct node *to, const struct carrier *carrier) {
     struct node *client = &world->node[from->number ? from->number : to->number];
-    if (carrier->transport != TRANSPORT_UDP) {
-        client->esp_over_stream = true;
+    if (carrier->transport != TRANSPORT_UDP)
         client->esp_stream_at = world->now;
-    } else if (client->udp_init_at > client->esp_stream_at) {
-        client->esp_over_stream = false; /* a new IKE SA's */
-    } else if (client->esp_over_stream && !world->mobike &&
-               (client->udp_init_at == 0 || world->now - client->udp_init_at > 70 * SECOND)) {
+    else if (client->esp_stream_at && !world->mobike &&
+             (client->udp_init_at == 0 || client->esp_stream_at > client->udp_init_at + 70 * SECOND))
         world_fail(world, "%s sends ESP over UDP after it ran over TCP (C5)", from->name);
-    }
 }
 
 /* L1, L14: who never connects, and how often the other may. */
