@@ -16,6 +16,8 @@ static void set_defaults(struct config_connection *c, const char *name) {
         .esn_no = true,
         .fragmentation = true,
         .nat_keepalive = true,
+        .mobike_nat = true,
+        .udp_retry_s = 60,
         .encapsulation = ENCAPSULATION_AUTO,
         .ike_lifetime_s = 8 * 3600,
         .sa_lifetime_s = 8 * 3600,

@@ -92,6 +92,7 @@ const struct keyword keywords_done[] = {
     {"keyexchange", WHOLE_CONN, .read = read_check, .choice = keyexchanges},
     {"keyingtries", CONN(keying_tries), .read = read_tries},
     {"mobike", CONN(mobike), .read = read_bool},
+    {"mobike-nat", CONN(mobike_nat), .read = read_bool},
     {"mtu", CONN(mtu), .read = read_u32, RANGE(576, 65000)},
     {"nat-keepalive", CONN(nat_keepalive), .read = read_bool},
     {"pfs", CONN(pfs), .read = read_bool},
@@ -118,6 +119,7 @@ const struct keyword keywords_done[] = {
     {"tls-servername", CONN(tls_server_name), .read = read_server_name},
     {"tls-verify", CONN(tls_verify), .read = read_bool},
     {"type", CONN(transport), .read = read_choice, .choice = types},
+    {"udp-retry", CONN(udp_retry_s), .read = read_seconds, RANGE(0, YEAR_S)},
 };
 const size_t keywords_done_count = sizeof keywords_done / sizeof keywords_done[0];
 _Static_assert(

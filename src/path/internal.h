@@ -18,6 +18,7 @@ void path_order_first(struct path *, uint64_t now);
 /* For a move: UDP first, or last if it died. True: what is remembered of this network says that UDP does not pass. */
 bool path_order_move(struct path *, uint64_t now, bool udp_died);
 bool path_order_next(struct path *);
+void path_remember(struct path *, uint64_t now); /* what it runs over works on this network (C4) */
 bool path_order_has_next(const struct path *);
 
 /* reconnect.c */
@@ -30,7 +31,6 @@ struct path_step path_back_off(struct path *, uint64_t now);
 void path_move_sent(struct path *, uint64_t now);
 struct path_step path_move_failed(struct path *, uint64_t now, const struct error *why);
 struct path_step path_move_wake(struct path *, uint64_t now);
-void path_remember(struct path *, uint64_t now); /* path.c: what works on this network */
 
 /* words.c: "1.5 s", "UDP 192.0.2.1:500" and the sentences made of them. */
 #define PATH_WORDS_MAX 128

@@ -2,16 +2,45 @@
  * the next. UDP, TCP, TLS, as far as each is wanted (C1, C3, T4); what worked on this network last comes first (C4). */
 #include "path/internal.h"
 
+static bool same_network(const struct path_worked *worked, uint64_t network) {
+    return worked->worked != TRANSPORT_NONE && (worked->network == network || worked->network == 0 || network == 0);
+}
+
+static struct path_worked *worked_here(struct path *path) {
+    struct path_worked *found = NULL;
+    for (size_t i = 0; i < PATH_NETWORKS_MAX; i++) {
+        struct path_worked *one = &path->memory->at[i];
+        if (same_network(one, path->network) && (found == NULL || one->since > found->since))
+            found = one;
+    }
+    return found;
+}
+
 /* What carried the last IKE SA on this network, if it was no UDP and that is not too long ago. */
 static enum transport remembered(struct path *path, uint64_t now) {
-    struct path_memory *memory = path->memory;
-    if (memory->worked != TRANSPORT_TCP && memory->worked != TRANSPORT_TLS)
+    struct path_worked *here = worked_here(path);
+    if (here == NULL || here->worked == TRANSPORT_UDP)
         return TRANSPORT_NONE;
-    bool stale = now >= path_later(memory->since, path->config->udp_again_after_ms);
-    bool moved = memory->network != 0 && path->network != 0 && memory->network != path->network;
-    if (stale || moved)
-        *memory = (struct path_memory){0};
-    return memory->worked;
+    if (now >= path_later(here->since, path->config->udp_again_after_ms))
+        *here = (struct path_worked){0};
+    return here->worked;
+}
+
+static struct path_worked *oldest(struct path_memory *memory) {
+    struct path_worked *found = &memory->at[0];
+    for (size_t i = 1; i < PATH_NETWORKS_MAX; i++)
+        if (memory->at[i].since < found->since)
+            found = &memory->at[i];
+    return found;
+}
+
+void path_remember(struct path *path, uint64_t now) {
+    struct path_worked *here = worked_here(path);
+    if (path->transports < 2 || (here && here->worked == path->transport && here->network == path->network))
+        return; /* `since` stays, so that UDP is tried again some time */
+    if (here == NULL)
+        here = oldest(path->memory);
+    *here = (struct path_worked){.network = path->network, .worked = path->transport, .since = now};
 }
 
 /* Who knows no address of the peer has a proxy that does: nothing for UDP. */

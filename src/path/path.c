@@ -208,13 +208,6 @@ void path_answered(struct path *path, uint64_t now) {
         set_deadline(path, now);
 }
 
-void path_remember(struct path *path, uint64_t now) {
-    struct path_memory *memory = path->memory;
-    if (path->transports < 2 || (memory->worked == path->transport && memory->network == path->network))
-        return; /* `since` stays, so that UDP is tried again some time */
-    *memory = (struct path_memory){.network = path->network, .worked = path->transport, .since = now};
-}
-
 void path_established(struct path *path, uint64_t now) {
     path->established = true;
     path->reconnecting = false;

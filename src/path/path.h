@@ -40,11 +40,15 @@ struct path_config {
 };
 void path_config_defaults(struct path_config *);
 
-/* What fell back on which network: outlives a path, belongs to the connection (C4). Zero it to forget. */
-struct path_memory {
-    uint64_t network; /* of the owner's choosing: a hash of the default gateway; 0: unknown, remembers all the same */
-    enum transport worked;
+/* What worked on which network: outlives a path, belongs to the connection (C4). Zero it to forget. */
+#define PATH_NETWORKS_MAX 8
+struct path_worked {
+    uint64_t network; /* of the owner's choosing: a hash of the default gateway; 0: unknown, stands for all */
+    enum transport worked; /* NONE: nothing is known */
     uint64_t since;
+};
+struct path_memory {
+    struct path_worked at[PATH_NETWORKS_MAX]; /* the oldest one makes room */
 };
 
 enum path_verb {

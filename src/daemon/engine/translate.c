@@ -154,6 +154,8 @@ static void fill_ike(const struct config_connection *c, struct ike_config *ike) 
     ike->retransmit_interval_ms = c->retransmit_interval_ms;
     ike->retransmit_timeout_ms = c->retransmit_timeout_ms;
     ike->mobike = c->mobike;
+    ike->refuse_nats = !c->mobike_nat;
+    ike->refuse_reliable = c->enable_tcp == CHOICE_NO && c->enable_tls == CHOICE_NO;
     ike->fragmentation = c->fragmentation;
     ike->session_resumption = c->session_resumption;
     ike->accept_redirect = c->accept_redirect;
@@ -172,6 +174,7 @@ static void fill_path(const struct config_connection *c, struct path_config *pat
         path->tcp_port = c->tcp_remote_port;
     if (c->tls_remote_port != 0)
         path->tls_port = c->tls_remote_port;
+    path->better_after_ms = c->udp_retry_s == 0 ? NEVER : c->udp_retry_s * SECOND;
     path->attempt_timeout_ms = c->retransmit_timeout_ms;
 }
 

@@ -20,6 +20,7 @@ static void defaults_are_those_of_libreswan_but_for_enable_tcp(void **state) {
     assert_int_equal(c.us, -1);
     assert_true(c.pfs && c.rekey && c.fragmentation && c.esn_yes && c.esn_no);
     assert_false(c.mobike || c.transport);
+    assert_true(c.mobike_nat && c.udp_retry_s == 60);
     assert_int_equal(c.encapsulation, ENCAPSULATION_AUTO);
     assert_int_equal(c.ike_lifetime_s, 8 * 3600);
     assert_int_equal(c.sa_lifetime_s, 8 * 3600);
@@ -104,6 +105,9 @@ static void each_option_sets_its_field(void **state) {
     CHECK("tcponly=no", c.enable_tcp == CHOICE_FALLBACK);
     CHECK("tcp-remoteport=443", c.tcp_remote_port == 443);
     CHECK("mobike=yes", c.mobike);
+    CHECK("mobike-nat=no", !c.mobike_nat);
+    CHECK("udp-retry=5m", c.udp_retry_s == 300);
+    CHECK("udp-retry=0", c.udp_retry_s == 0);
     CHECK("replay-window=4096", c.replay_window == 4096);
     CHECK("replay-window=32", c.replay_window == 64);
     CHECK("esn=yes", c.esn_yes && !c.esn_no);
@@ -283,12 +287,12 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
             .revision;
     assert_true(one == same);
     static const char *const others[] = {"leftsubnet=10.1.0.0/17", "leftid=@x", "rightid=@x", "mtu=1400", "pfs=no",
-        "mobike=yes", "esn=no", "fragmentation=no", "encapsulation=yes", "ikelifetime=7h", "salifetime=7h",
-        "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99", "dpdaction=clear",
-        "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no", "tcp-remoteport=443",
-        "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1", "leftprotoport=tcp",
-        "leftsubnet=10.0.0.0/16,10.1.0.0/16", "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]",
-        "type=transport"};
+        "mobike=yes", "mobike-nat=no", "udp-retry=2m", "esn=no", "fragmentation=no", "encapsulation=yes",
+        "ikelifetime=7h", "salifetime=7h", "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99",
+        "dpdaction=clear", "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no",
+        "tcp-remoteport=443", "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1",
+        "leftprotoport=tcp", "leftsubnet=10.0.0.0/16,10.1.0.0/16", "leftsubnets={10.0.0.0/16,10.1.0.0/16}",
+        "leftsubnet=10.0.0.0/16[udp]", "type=transport"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char more[64];

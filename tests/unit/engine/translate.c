@@ -139,6 +139,23 @@ static void an_identity_left_out_is_the_address(void **state) {
     end(t);
 }
 
+static void what_may_move_and_how_is_as_configured(void **state) {
+    (void)state;
+    struct translated *t = begin("conn hosts\n left=%defaultroute\n right=198.51.100.10\n authby=secret\n auto=add\n"
+                                 " mobike=yes\n mobike-nat=no\n udp-retry=2m\n enable-tcp=no\n");
+    assert_true(translate(t));
+    assert_true(t->out.ike.mobike && t->out.ike.refuse_nats && t->out.ike.refuse_reliable);
+    assert_false(t->out.ike.refuse_unreliable);
+    assert_true(t->out.local_may_change);
+    assert_int_equal(t->out.path.better_after_ms, 120 * SECOND);
+    end(t);
+    t = begin("conn hosts\n left=192.0.2.10\n right=198.51.100.10\n authby=secret\n auto=add\n udp-retry=0\n");
+    assert_true(translate(t));
+    assert_false(t->out.ike.mobike || t->out.ike.refuse_nats || t->out.ike.refuse_reliable || t->out.local_may_change);
+    assert_int_equal(t->out.path.better_after_ms, NEVER);
+    end(t);
+}
+
 static void a_peer_of_any_address_only_calls_us(void **state) {
     (void)state;
     struct translated *t =
@@ -272,6 +289,7 @@ int main(void) {
         cmocka_unit_test(subnets_pair_within_their_family),
         cmocka_unit_test(an_end_without_subnet_is_its_own_address),
         cmocka_unit_test(an_identity_left_out_is_the_address),
+        cmocka_unit_test(what_may_move_and_how_is_as_configured),
         cmocka_unit_test(a_peer_of_any_address_only_calls_us),
         cmocka_unit_test(defaultroute_takes_its_address_from_the_host),
         cmocka_unit_test(C3_the_choice_of_tcp_and_its_port_are_passed_on),

@@ -212,22 +212,24 @@ static void C4_a_fallback_is_remembered_on_the_same_network(void **state) {
     assert_step(path_begin(&again, 5000, f->target, 1), PATH_TRY, TRANSPORT_TCP, 4500);
     path_init(&again, &f->config, &f->memory, 2, random_seeded(&f->rng));
     assert_step(path_begin(&again, 6000, f->target, 1), PATH_TRY, TRANSPORT_UDP, 500);
-    assert_int_equal(f->memory.worked, TRANSPORT_NONE);
+    path_established(&again, 6500);
+    path_init(&again, &f->config, &f->memory, 1, random_seeded(&f->rng)); /* and back: each network has its own */
+    assert_step(path_begin(&again, 7000, f->target, 1), PATH_TRY, TRANSPORT_TCP, 4500);
 }
 
 static void C4_after_the_configured_time_udp_is_tried_again(void **state) {
     struct fixture *f = *state;
     f->config.udp_again_after_ms = 100000;
-    f->memory = (struct path_memory){.network = 1, .worked = TRANSPORT_TCP, .since = 1000};
+    f->memory.at[0] = (struct path_worked){.network = 1, .worked = TRANSPORT_TCP, .since = 1000};
     assert_step(path_begin(&f->path, 100999, f->target, 1), PATH_TRY, TRANSPORT_TCP, 4500);
     path_established(&f->path, 100999);
-    assert_int_equal(f->memory.since, 1000);
+    assert_int_equal(f->memory.at[0].since, 1000);
     assert_step(path_begin(&f->path, 101000, f->target, 1), PATH_TRY, TRANSPORT_UDP, 500);
 }
 
 static void C4_a_remembered_tcp_that_fails_leads_back_to_udp(void **state) {
     struct fixture *f = *state;
-    f->memory = (struct path_memory){.network = 1, .worked = TRANSPORT_TCP, .since = 0};
+    f->memory.at[0] = (struct path_worked){.network = 1, .worked = TRANSPORT_TCP, .since = 0};
     struct error why = refusal("TCP 192.0.2.1:4500 refused the connection");
     path_begin(&f->path, 10, f->target, 1);
     assert_step(path_failed(&f->path, 20, &why), PATH_TRY, TRANSPORT_UDP, 500);
@@ -317,14 +319,14 @@ static void C4_what_worked_is_first_and_the_others_follow_in_their_order(void **
     struct fixture *f = *state;
     struct error why = refusal("refused");
     f->config.tls = PATH_FALLBACK;
-    f->memory = (struct path_memory){.network = 1, .worked = TRANSPORT_TLS, .since = 0};
+    f->memory.at[0] = (struct path_worked){.network = 1, .worked = TRANSPORT_TLS, .since = 0};
     assert_step(path_begin(&f->path, 10, f->target, 1), PATH_TRY, TRANSPORT_TLS, 443);
     assert_step(path_failed(&f->path, 20, &why), PATH_TRY, TRANSPORT_UDP, 500);
     assert_step(unanswered_udp(f, 20), PATH_TRY, TRANSPORT_TCP, 4500);
     path_connected(&f->path, 1600);
     path_answered(&f->path, 1700);
     path_established(&f->path, 1800);
-    assert_int_equal(f->memory.worked, TRANSPORT_TCP);
+    assert_int_equal(f->memory.at[0].worked, TRANSPORT_TCP);
     f->config.tcp = PATH_NO; /* what is remembered but no longer wanted is not tried */
     assert_step(path_begin(&f->path, 5000, f->target, 1), PATH_TRY, TRANSPORT_UDP, 500);
 }
