@@ -278,6 +278,27 @@ static void L5_no_other_ike_message_and_no_esp_from_another_host_moves_a_flow_ov
     assert_true(net_ping(net, EAST, WEST));
 }
 
+/* A NAT that forgot: ESP shows the new port; IKE says so with UPDATE_SA_ADDRESSES or not at all. */
+static void L5_from_another_port_of_the_same_host_esp_moves_a_flow_and_ike_does_not(void **state) {
+    struct net *net = *state;
+    up(net);
+    struct carrier other = {.transport = TRANSPORT_UDP, .local = net->end[EAST].outer, .remote = net->end[WEST].outer};
+    other.local.port = 4500;
+    other.remote.port = 61000;
+    struct error err;
+    net->catch_udp = true;
+    net_take(net, WEST, peers_rekey(net->end[WEST].peers, net->now, "office", false, &err));
+    assert_false(net_ping(net, WEST, EAST));
+    net->catch_udp = false;
+    assert_int_equal(net->caught, 2);
+    net_inject(net, EAST, &other, net->catch[0].octets, net->catch[0].length);
+    net_run(net, 20);
+    assert_int_equal(net_status(net, EAST)->remote.port, 4500);
+    net_inject(net, EAST, &other, net->catch[1].octets, net->catch[1].length);
+    net_run(net, 20);
+    assert_int_equal(net_status(net, EAST)->remote.port, 61000);
+}
+
 /* The request was caught on its way and comes from somebody who can't answer for west: no ESP goes there. */
 static void K15_no_esp_goes_where_nobody_says_the_cookie_back(void **state) {
     struct net *net = *state;
@@ -365,6 +386,8 @@ int main(void) {
             C5_where_udp_stays_blocked_tcp_goes_on_and_no_question_is_lost, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(
             L5_no_other_ike_message_and_no_esp_from_another_host_moves_a_flow_over_udp, net_setup, net_teardown),
+        cmocka_unit_test_setup_teardown(
+            L5_from_another_port_of_the_same_host_esp_moves_a_flow_and_ike_does_not, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(K15_no_esp_goes_where_nobody_says_the_cookie_back, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(a_refused_transport_is_passed_over, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(
