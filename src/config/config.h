@@ -123,6 +123,7 @@ struct config {
     uint16_t listen_tls[CONFIG_PORTS_MAX];
     size_t listen_tlss; /* 0: no */
     char tls_cert[CONFIG_PATH_MAX], tls_key[CONFIG_PATH_MAX]; /* for config_file_text; both or none */
+    char keylog[CONFIG_PATH_MAX]; /* a directory for the keys of all SAs, absolute; empty: they are told to nobody */
     char web_host[256]; /* web-fallback, an address without brackets, or a name; empty: none */
     uint16_t web_port;
     enum config_redirect global_redirect;

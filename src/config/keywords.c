@@ -54,6 +54,7 @@ static const struct choice global_redirects[] = {
 const struct keyword keywords_done[] = {
     {"global-redirect", SETUP(global_redirect), .read = read_choice, .choice = global_redirects},
     {"global-redirect-to", SETUP(global_redirect_to), .read = read_gateways},
+    {"keylog", SETUP(keylog), .read = read_keylog},
     {"listen", SETUP(listen), .read = read_listen},
     {"listen-tcp", WHOLE_SETUP, .read = read_ports},
     {"listen-tls", WHOLE_SETUP, .read = read_tls_ports},

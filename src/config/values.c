@@ -281,6 +281,24 @@ bool read_ports(const struct reading *reading, const struct keyword *keyword, vo
     return ports_parse(reading, config->listen_tcp, &config->listen_tcps, 4500);
 }
 
+/* Nothing else in a configuration gives keys away, so that every look at it says so. */
+bool read_keylog(const struct reading *reading, const struct keyword *keyword, void *at) {
+    char *path = at;
+    path[0] = '\0';
+    if (strcasecmp(reading->value, "no") == 0)
+        return true;
+    if (reading->value[0] != '/' || strlen(reading->value) >= keyword->size) {
+        complain(reading->diagnostics, reading->setting->value_place,
+            "'%.60s' is no directory for keys: write an absolute path of at most %zu octets, or no", reading->value,
+            keyword->size - 1);
+        return false;
+    }
+    snprintf(path, keyword->size, "%s", reading->value);
+    warn_at(reading->diagnostics, reading->setting->value_place,
+        "the keys of all SAs are written to %s: whoever reads them reads the traffic", path);
+    return true;
+}
+
 bool read_tun_name(const struct reading *reading, const struct keyword *keyword, void *at) {
     size_t length = strlen(reading->value);
     if (length == 0 || length >= keyword->size || reading->value[0] == '.')

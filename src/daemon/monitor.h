@@ -21,6 +21,7 @@ enum monitor_request_kind {
     REQUEST_ADDRESSES, /* is this address ours; %defaultroute */
     REQUEST_RELOAD, /* read files again: their texts come back, or what is wrong with them */
     REQUEST_READY, /* listeners are open: make the control socket, notify who waits; its descriptor comes back */
+    REQUEST_KEYLOG, /* where keylog= says so: one of its files, for appending; a descriptor comes back */
     REQUEST_STOPPING, /* no reply: SAs are deleted, the engine ends */
 };
 
@@ -68,6 +69,9 @@ void monitor_source(struct monitor_client *, const struct address *remote, monit
 void monitor_address(struct monitor_client *, const struct address *, monitor_done, void *context);
 void monitor_reload(struct monitor_client *, monitor_done, void *context);
 void monitor_ready(struct monitor_client *, monitor_done, void *context);
+/* Files as Wireshark names and reads them: what protects IKE, what protects ESP. */
+enum monitor_keylog { KEYLOG_IKE, KEYLOG_ESP };
+void monitor_keylog(struct monitor_client *, enum monitor_keylog, monitor_done, void *context);
 void monitor_stopping(struct monitor_client *);
 
 /* ---- monitor's side ---- */

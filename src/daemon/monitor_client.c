@@ -344,6 +344,11 @@ void monitor_ready(struct monitor_client *c, monitor_done done, void *context) {
     ask(c, &q, done, context);
 }
 
+void monitor_keylog(struct monitor_client *c, enum monitor_keylog which, monitor_done done, void *context) {
+    struct monitor_request q = {.kind = REQUEST_KEYLOG, .keylog = which};
+    ask(c, &q, done, context);
+}
+
 void monitor_stopping(struct monitor_client *c) {
     struct monitor_request q = {.kind = REQUEST_STOPPING};
     ask(c, &q, NULL, NULL);

@@ -75,7 +75,7 @@ void monitor_answer_drop(struct monitor_answer *); /* closes, frees, wipes */
 /* monitor_ready.c: telling the world */
 bool monitor_announce(struct monitor *, struct error *);
 
-/* monitor_auth.c, monitor_permits.c, monitor_host.c: what requests do. On failure answer->error is the answer. */
+/* monitor_auth.c, monitor_permits.c, monitor_host.c, monitor_keylog.c: what requests do. On failure answer->error is the answer. */
 bool monitor_identities_fit(
     const struct config_connection *, const struct identity *local, const struct identity *remote);
 void monitor_serve_auth(struct monitor *, const struct monitor_request *, struct monitor_answer *);
@@ -90,6 +90,7 @@ void monitor_serve_source(struct monitor *, const struct monitor_request *, stru
 void monitor_serve_addresses(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_reload(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_ready(struct monitor *, const struct monitor_request *, struct monitor_answer *);
+void monitor_serve_keylog(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_stopping(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 
 #endif

@@ -30,6 +30,7 @@ static const struct permit {
     {REQUEST_ADDRESSES, ANY_TIME, true, monitor_serve_addresses},
     {REQUEST_RELOAD, PHASE_SERVING | PHASE_STOPPING, true, monitor_serve_reload},
     {REQUEST_READY, PHASE_STARTING | PHASE_STOPPING, true, monitor_serve_ready},
+    {REQUEST_KEYLOG, ANY_TIME, true, monitor_serve_keylog},
     {REQUEST_STOPPING, ANY_TIME, true, monitor_serve_stopping},
 };
 

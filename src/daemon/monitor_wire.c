@@ -189,6 +189,18 @@ static bool read_owner(struct reader *r, struct monitor_request *q) {
     return reader_u32(r, &q->owner) && q->owner != 0;
 }
 
+static void write_keylog(struct writer *w, const struct monitor_request *q) {
+    writer_u8(w, (uint8_t)q->keylog);
+}
+
+static bool read_keylog(struct reader *r, struct monitor_request *q) {
+    uint8_t which;
+    if (!reader_u8(r, &which) || which > KEYLOG_ESP)
+        return false;
+    q->keylog = (enum monitor_keylog)which;
+    return true;
+}
+
 static void write_one_address(struct writer *w, const struct monitor_request *q) {
     write_address(w, &q->address);
 }
@@ -232,6 +244,7 @@ static const struct shape {
     {REQUEST_ADDRESSES, "ADDRESSES", ADDRESS_OCTETS, ADDRESS_OCTETS, true, write_one_address, read_remote},
     {REQUEST_RELOAD, "RELOAD", 0, 0, true, write_nothing, read_nothing},
     {REQUEST_READY, "READY", 0, 0, true, write_nothing, read_nothing},
+    {REQUEST_KEYLOG, "KEYLOG", 1, 1, true, write_keylog, read_keylog},
     {REQUEST_STOPPING, "STOPPING", 0, 0, false, write_nothing, read_nothing},
 };
 

@@ -30,6 +30,7 @@ struct monitor_request {
     uint32_t mtu; /* TUN */
     struct host_route_set routes; /* ROUTES_SET */
     uint32_t owner; /* ROUTES_DROP */
+    enum monitor_keylog keylog; /* KEYLOG */
 };
 
 /* False: malformed or unknown, and *err says how. */

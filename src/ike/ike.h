@@ -72,6 +72,7 @@ struct ike_config {
     bool session_resumption; /* asks for tickets, and gives and takes them (RFC 5723) */
     bool accept_redirect; /* Initiator: says so, and takes REDIRECT (RFC 5685) */
     char redirect_to[GATEWAY_MAX]; /* Responder: whoever can is sent there in IKE_AUTH; empty: nobody is */
+    bool keylog; /* tell the keys of IKE SAs, for who looks at a capture: IKE_EVENT_SECRETS */
 };
 
 /* --- identity of one --- */
@@ -106,9 +107,18 @@ struct ike_child {
     uint8_t integ_in[INTEG_KEY_MAX], integ_out[INTEG_KEY_MAX]; /* the owner calls ike_output_wipe */
 };
 
+/* The keys that protect the messages of an IKE SA: what a person needs to read a capture, and nobody else may have. */
+struct ike_secrets {
+    uint64_t spi_i, spi_r;
+    struct cipher_suite suite;
+    uint8_t encr_i[CIPHER_KEY_MAX], encr_r[CIPHER_KEY_MAX]; /* SK_ei, SK_er; AEADs: with salt */
+    uint8_t integ_i[INTEG_KEY_MAX], integ_r[INTEG_KEY_MAX]; /* SK_ai, SK_ar */
+};
+
 /* --- what comes out --- */
 enum ike_event_kind {
     IKE_EVENT_KEYS, /* IKE_SA_INIT is done: the peer answers, NAT detection is known (init) */
+    IKE_EVENT_SECRETS, /* (secrets): only with config->keylog; spi_r 0: they could not be derived */
     IKE_EVENT_RETRY, /* IKE_SA_INIT begins again with a cookie, another group (error says); same SPI */
     IKE_EVENT_AUTH_WANTED, /* compute both AUTH values where the keys are, answer with ike_sa_auth (auth) */
     IKE_EVENT_ESTABLISHED, /* the IKE SA is up */
@@ -142,6 +152,7 @@ enum ike_event_kind {
 struct ike_event {
     enum ike_event_kind kind;
     struct ike_child child; /* CHILD_UP */
+    struct ike_secrets secrets; /* SECRETS */
     uint32_t spi_in; /* CHILD_DOWN */
     const struct ike_child_config *child_config; /* CHILD_FAILED */
     struct ike_sa *successor; /* REKEYED, EXTRA: ownership passes to the reader of the event */

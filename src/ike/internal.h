@@ -86,6 +86,7 @@ struct ike_keys {
 struct key_inputs {
     struct span ni, nr, shared; /* shared: g^ir */
     uint64_t spi_i, spi_r;
+    struct ike_secrets *disclose; /* gets the keys too; NULL: nobody does */
 };
 /* SKEYSEED and what follows from it, RFC 7296 section 2.14; with `old` the rekey derivation of section 2.18. prf and
  * suite are chosen already in *keys. */
@@ -449,6 +450,7 @@ struct ike_sa {
 
 struct turn turn_of(const struct ike_sa *, uint64_t now, struct ike_output *);
 struct ike_event *emit(struct turn *, enum ike_event_kind);
+struct ike_secrets *secrets_wanted(const struct ike_sa *, struct turn *); /* emits SECRETS; NULL: nobody wants them */
 void sa_close(struct ike_sa *, const struct error *why, bool by_peer, bool timed_out); /* why NULL: as asked */
 void sa_settle(struct ike_sa *, struct turn *); /* end of every call: events, next request */
 void sa_established(struct ike_sa *, struct turn *);

@@ -41,6 +41,17 @@ static bool take(struct reader *r, uint8_t *out, size_t length) {
     return length == 0 || reader_copy(r, length, out);
 }
 
+static void disclose(struct ike_secrets *out, const struct key_inputs *in, struct cipher_suite suite,
+    struct span encr_i, struct span encr_r, struct span integ_i, struct span integ_r) {
+    *out = (struct ike_secrets){.spi_i = in->spi_i, .spi_r = in->spi_r, .suite = suite};
+    memcpy(out->encr_i, encr_i.at, encr_i.length);
+    memcpy(out->encr_r, encr_r.at, encr_r.length);
+    if (integ_i.length > 0) {
+        memcpy(out->integ_i, integ_i.at, integ_i.length);
+        memcpy(out->integ_r, integ_r.at, integ_r.length);
+    }
+}
+
 bool keys_derive(
     struct ike_keys *keys, const struct key_inputs *in, const struct ike_keys *old, bool initiator, struct error *err) {
     uint8_t skeyseed[PRF_MAX], material[SK_MAX];
@@ -57,6 +68,8 @@ bool keys_derive(
         keys->seal = cipher_new(keys->suite, true, initiator ? key_i : key_r, initiator ? mac_i : mac_r, err);
         keys->open = cipher_new(keys->suite, false, initiator ? key_r : key_i, initiator ? mac_r : mac_i, err);
         ok = keys->seal != NULL && keys->open != NULL;
+        if (ok && in->disclose != NULL)
+            disclose(in->disclose, in, keys->suite, key_i, key_r, mac_i, mac_r);
     } else {
         fail(err, OURS, NOTIFY_NONE, "the keys of the IKE SA could not be derived");
     }

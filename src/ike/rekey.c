@@ -29,7 +29,7 @@ uint64_t ike_new_spi(struct ike_sa *sa) {
 /* --- the successor --- */
 
 static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum ike_role role,
-    const struct chosen *chosen, const struct key_inputs *in, struct error *err) {
+    const struct chosen *chosen, struct key_inputs *in, struct error *err) {
     struct ike_sa *next = sa_new(sa->config, role, &sa->local, &sa->remote, sa->reliable, turn->now, sa->random);
     if (next == NULL) {
         fail(err, OURS, NOTIFY_TEMPORARY_FAILURE, "no memory for another IKE SA");
@@ -56,6 +56,7 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     next->keys.prf = chosen->prf;
     next->keys.ke = chosen->ke;
     next->keys.suite = chosen->suite;
+    in->disclose = secrets_wanted(sa, turn);
     next->has_keys = keys_derive(&next->keys, in, &sa->keys, role == IKE_INITIATOR, err);
     if (!next->has_keys) {
         ike_sa_free(next);

@@ -87,7 +87,7 @@ bool ike_sa_resume(struct ike_sa *sa, const struct ike_ticket *ticket) {
 /* --- keys and AUTH --- */
 
 /* SKEYSEED = prf(SK_d (old), "Resumption" | Ni | Nr), section 5.1: a rekey's derivation with a word for the secret. */
-static bool derive(struct ike_sa *sa, struct error *err) {
+static bool derive(struct ike_sa *sa, struct turn *turn, struct error *err) {
     struct handshake *hs = sa->handshake;
     const struct ike_ticket *ticket = hs->resume;
     struct ike_keys old = {.prf = ticket->prf};
@@ -95,7 +95,8 @@ static bool derive(struct ike_sa *sa, struct error *err) {
         .nr = span_of(hs->nr, hs->nr_length),
         .shared = span_of("Resumption", 10),
         .spi_i = sa->spi_i,
-        .spi_r = sa->spi_r};
+        .spi_r = sa->spi_r,
+        .disclose = secrets_wanted(sa, turn)};
     memcpy(old.sk_d, ticket->sk_d, sizeof old.sk_d);
     sa->keys.prf = ticket->prf;
     sa->keys.ke = ticket->ke;
@@ -171,7 +172,7 @@ static bool accept(struct ike_sa *sa, struct turn *turn, const struct payload_li
         return fail(err, OURS, NOTIFY_TICKET_NACK, "no memory for the first message");
     random_fill(&sa->random, hs->nr, OUR_NONCE_LENGTH);
     hs->nr_length = OUR_NONCE_LENGTH;
-    return derive(sa, err);
+    return derive(sa, turn, err);
 }
 
 static enum answered resume_answer(struct ike_sa *sa, struct turn *turn, const struct payload_list *list,
@@ -223,7 +224,7 @@ static enum finished resume_finish(
         fail(err, PEER, NOTIFY_NONE, "the response to IKE_SESSION_RESUME has a Responder's SPI of zero");
         return sa_init_doubt(sa, err);
     }
-    if (!octets_keep(&hs->message_r, turn->message) || !derive(sa, err)) {
+    if (!octets_keep(&hs->message_r, turn->message) || !derive(sa, turn, err)) {
         sa->spi_r = 0;
         return sa_init_doubt(sa, err);
     }

@@ -107,9 +107,15 @@ struct ike_event *emit(struct turn *turn, enum ike_event_kind kind) {
     return &out->event[at];
 }
 
+struct ike_secrets *secrets_wanted(const struct ike_sa *sa, struct turn *turn) {
+    return sa->config->keylog ? &emit(turn, IKE_EVENT_SECRETS)->secrets : NULL;
+}
+
 void ike_output_wipe(struct ike_output *out) {
-    for (size_t i = 0; i < out->events; i++)
+    for (size_t i = 0; i < out->events; i++) {
         wipe(&out->event[i].child, sizeof out->event[i].child);
+        wipe(&out->event[i].secrets, sizeof out->event[i].secrets);
+    }
     out->used = out->datagrams = out->events = 0;
     out->fresh = out->authentic = out->corrupt = false;
 }

@@ -16,7 +16,8 @@ static void write_common(
 }
 
 /* Keys from what both sides said; the handshake's nonces are there. */
-static bool derive(struct ike_sa *sa, const struct chosen *chosen, struct span peer_public, struct error *err) {
+static bool derive(
+    struct ike_sa *sa, struct turn *turn, const struct chosen *chosen, struct span peer_public, struct error *err) {
     struct handshake *hs = sa->handshake;
     uint8_t secret[KE_SECRET_MAX];
     if (!key_exchange_shared(hs->ke, peer_public, secret, err))
@@ -25,7 +26,8 @@ static bool derive(struct ike_sa *sa, const struct chosen *chosen, struct span p
         .nr = span_of(hs->nr, hs->nr_length),
         .shared = span_of(secret, key_exchange_secret_length(chosen->ke)),
         .spi_i = sa->spi_i,
-        .spi_r = sa->spi_r};
+        .spi_r = sa->spi_r,
+        .disclose = secrets_wanted(sa, turn)};
     sa->keys.prf = chosen->prf;
     sa->keys.ke = chosen->ke;
     sa->keys.suite = chosen->suite;
@@ -116,7 +118,7 @@ static bool accept(
     random_fill(&sa->random, hs->nr, OUR_NONCE_LENGTH);
     hs->nr_length = OUR_NONCE_LENGTH;
     hs->ke = ke_make(sa, group, err);
-    return hs->ke != NULL && derive(sa, chosen, public_value, err);
+    return hs->ke != NULL && derive(sa, turn, chosen, public_value, err);
 }
 
 static enum answered sa_init_answer(struct ike_sa *sa, struct turn *turn, const struct payload_list *list,
@@ -264,7 +266,7 @@ static enum finished sa_init_finish(
     if (refusal != NOTIFY_NONE || payload_find(list, PAYLOAD_SA, 0) == NULL ||
         payload_find(list, PAYLOAD_KE, 0) == NULL || payload_find(list, PAYLOAD_NONCE, 0) == NULL)
         return refused(sa, turn, list, refusal, err);
-    if (!confirm(sa, turn, list, &chosen, &public_value, err) || !derive(sa, &chosen, public_value, err)) {
+    if (!confirm(sa, turn, list, &chosen, &public_value, err) || !derive(sa, turn, &chosen, public_value, err)) {
         sa->spi_r = 0;
         return sa_init_doubt(sa, err);
     }

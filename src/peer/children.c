@@ -51,6 +51,8 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     bool taken = table_get(&peers->by_child, ike->spi_in) != NULL; /* chosen twice in the same round trip */
     struct child *child = taken ? NULL : calloc(1, sizeof *child);
     struct esp_sa *esp = child && table_put(&peers->by_child, ike->spi_in, child) ? make_esp(ike, &err) : NULL;
+    if (esp)
+        secrets_tell_child(peers, peer, ike);
     wipe_keys(ike);
     if (!esp) {
         if (!taken)

@@ -62,6 +62,9 @@ void event_before(struct peers *peers, struct sa *sa, struct ike_event *event, c
     case IKE_EVENT_KEYS:
         keys_are_there(peers, peer, event, from);
         break;
+    case IKE_EVENT_SECRETS:
+        secrets_tell(peers, peer, &event->secrets);
+        break;
     case IKE_EVENT_RETRY:
         begins_again(peers, peer, event);
         break;

@@ -390,6 +390,10 @@ bool renew_failed(struct peers *, struct peer *renewal, const struct error *why)
 bool renew_takes_over(struct peers *, struct peer *old, bool for_good); /* old is lost; false: there is no renewal */
 
 /* children.c, host.c */
+/* keylog.c: keys for who may read captures */
+void secrets_tell(struct peers *, const struct peer *, const struct ike_secrets *);
+void secrets_tell_child(struct peers *, const struct peer *, const struct ike_child *);
+
 void install_child(struct peers *, struct peer *, struct ike_child *);
 void retire_child(struct peers *, struct sa *, const struct ike_event *);
 void children_want(struct peers *, struct peer *); /* asks for those that are configured and not there */

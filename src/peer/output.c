@@ -29,6 +29,9 @@ static void reap(struct peers *peers) {
 
 void peers_begin(struct peers *peers, uint64_t now) {
     reap(peers);
+    for (size_t i = 0; i < peers->actions; i++)
+        if (peers->action[i].kind == PEER_SECRETS)
+            wipe(&peers->action[i].secrets, sizeof peers->action[i].secrets);
     peers->now = now;
     peers->actions = 0;
     peers->arena_used = 0;

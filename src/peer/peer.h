@@ -73,6 +73,7 @@ enum peer_action_kind {
     PEER_CANCEL, /* (attempt): no longer wanted; no answer */
     PEER_CLOSE, /* (carrier.stream): close it, after what was queued for it; no answer */
     PEER_AUTH, /* (peer, auth): compute AUTH values where the keys are; answer peers_auth */
+    PEER_SECRETS, /* (secrets): keys of an IKE SA or a Child SA, where config.ike.keylog says so; wiped by the next call */
     PEER_TRAFFIC, /* (traffic): a command for the worker's half, in order with PEER_SEND */
     PEER_HOST_UP, /* (peer, host_setup): addresses, routes; answer peers_host_done */
     PEER_HOST_DOWN, /* (peer): take them back; no answer */
@@ -142,6 +143,11 @@ struct peer_auth_wanted {
     struct span local_octets, remote_octets; /* valid until the next call */
 };
 
+struct peer_secrets {
+    bool esp; /* then spi_i and encr_i, integ_i are those of what comes in, spi_r, encr_r, integ_r of what goes out */
+    struct ike_secrets keys;
+};
+
 struct peer_action {
     enum peer_action_kind kind;
     peer_id peer;
@@ -155,6 +161,7 @@ struct peer_action {
     struct peer_auth_wanted auth;
     struct traffic_command traffic;
     struct peer_host_setup host_setup;
+    struct peer_secrets secrets;
     enum peer_step step;
     char text[320]; /* a sentence: "UDP 192.0.2.1:500 did not answer 2 times in 1.5 s; trying TCP 4500" */
     struct error error;

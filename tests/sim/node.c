@@ -157,6 +157,7 @@ static void act(struct node *node, const struct peer_action *action) {
         later(node, action, world_random(world, 10), EVENT_HOST);
         break;
     case PEER_HOST_DOWN:
+    case PEER_SECRETS:
         break;
     case PEER_UP:
         node->up = true;

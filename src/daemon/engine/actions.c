@@ -153,6 +153,9 @@ static void carry_out(struct engine *engine, const struct peer_action *action) {
     case PEER_AUTH:
         auth(engine, action);
         break;
+    case PEER_SECRETS:
+        keylog_write(engine, &action->secrets);
+        break;
     case PEER_TRAFFIC:
         traffic(engine, action);
         break;

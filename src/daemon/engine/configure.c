@@ -151,15 +151,28 @@ static void translate_all(struct engine *engine, const struct facts *facts) {
     translate_initial_contact(configuring->connection, configuring->connections);
 }
 
-static void on_facts(struct engine *engine, struct facts *facts) {
-    translate_all(engine, facts);
-    facts_free(facts);
+/* At the start it is an error, since nothing else was asked for so plainly; later the tunnels weigh more. */
+static void on_keylog(struct engine *engine, const struct error *error) {
+    if (error->origin != ORIGIN_NONE && !engine->ready) {
+        finish(engine, false, error->text);
+        return;
+    }
+    if (error->origin != ORIGIN_NONE) {
+        log_error("%s", error->text);
+        say(&engine->configuring, "%s", error->text);
+    }
     if (engine->worker != NULL) {
         listeners_apply(engine, engine->configuring.config, on_listening);
         return;
     }
     engine->tun_mtu = device_mtu(engine->configuring.config);
     monitor_tun(engine->monitor, engine->configuring.config->tun_name, engine->tun_mtu, on_tun, engine);
+}
+
+static void on_facts(struct engine *engine, struct facts *facts) {
+    translate_all(engine, facts);
+    facts_free(facts);
+    keylog_apply(engine, engine->configuring.config, on_keylog);
 }
 
 static void say_diagnostics(struct configuring *configuring, const struct diagnostics *diagnostics) {

@@ -88,6 +88,7 @@ static void ignore_signals(void) {
 
 static bool engine_open(struct engine *engine, int fd, struct error *err) {
     STAILQ_INIT(&engine->late_send);
+    engine->keylog = (struct keylog){.fd = {-1, -1}};
     engine->base = event_base_new();
     if (engine->base == NULL)
         return fail(err, OURS, 0, "the event loop could not be made");
@@ -110,6 +111,7 @@ static void engine_close(struct engine *engine) {
         monitor_client_free(engine->monitor);
     reports_close(engine);
     control_close(engine);
+    keylog_close(engine);
     listeners_free(engine);
     services_free(engine);
     streams_free(engine);

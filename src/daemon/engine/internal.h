@@ -60,6 +60,20 @@ void translate_initial_contact(struct peer_config *, size_t count);
 MUST_USE bool route_set_of(
     peer_id, const struct peer_host_setup *, uint32_t tun_mtu, struct host_route_set *, struct error *);
 
+/* ---- keylog.c: keys in files that Wireshark reads, where keylog= says so ---- */
+struct keylog {
+    int fd[2]; /* by enum monitor_keylog; -1: not open */
+    enum monitor_keylog asked;
+    void (*done)(struct engine *, const struct error *);
+};
+/* Opens the files as `config` wants, or closes them; `done` comes from inside or from the event loop, once. */
+void keylog_apply(struct engine *, const struct config *, void (*done)(struct engine *, const struct error *));
+void keylog_write(struct engine *, const struct peer_secrets *);
+void keylog_close(struct engine *);
+#define KEYLOG_LINES_MAX ((size_t)2048)
+/* The lines for one SA, with newlines; empty for what Wireshark can't decrypt. */
+void keylog_lines(const struct peer_secrets *, char out[KEYLOG_LINES_MAX]);
+
 /* ---- demand.c: routes of auto=ondemand connections while they are down ---- */
 void demand_clear(struct engine *); /* before engine->connection changes ... */
 void demand_set(struct engine *); /* ... and after */
@@ -243,6 +257,7 @@ struct engine {
     struct tls_client *tls_client; /* NULL: nothing was opened over TLS yet */
     struct listeners listeners;
     struct services services;
+    struct keylog keylog;
     struct resolution_list resolutions;
     struct configuring configuring;
     struct control control;

@@ -197,7 +197,8 @@ static uint64_t revision_of(const struct config_connection *c, const struct peer
     const struct address *local = &out->local;
     for (size_t i = 0; i < sizeof local->octets; i++)
         hash = (hash ^ local->octets[i]) * UINT64_C(0x100000001b3);
-    return (hash ^ out->local_port) * UINT64_C(0x100000001b3);
+    hash = (hash ^ out->local_port) * UINT64_C(0x100000001b3);
+    return hash ^ out->ike.keylog; /* the keys of SAs that are there are known to nobody any more */
 }
 
 bool translate_connection(const struct config *config, struct config_connection *c, const struct facts *facts,
@@ -218,6 +219,7 @@ bool translate_connection(const struct config *config, struct config_connection 
     if (them->kind == HOST_NAME && them->id.type == ID_NONE && them->id_from_address)
         out->ike.remote_name = name_keep(names, them->name);
     fill_ike(c, &out->ike);
+    out->ike.keylog = config->keylog[0] != 0;
     if (!children(c, &local, &remote, &out->ike, err))
         return fail_context(err, "conn %s: ", c->name);
     child_names(c, names, &out->ike);

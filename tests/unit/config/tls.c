@@ -89,6 +89,20 @@ static void T3_listeners_of_both_kinds_on_several_ports(void **state) {
     config_free(config);
 }
 
+static void keys_are_told_to_nobody_unless_a_directory_is_named(void **state) {
+    (void)state;
+    struct config *config = meaning("config setup\n listen-tcp=yes\n");
+    assert_string_equal(config->keylog, "");
+    config_free(config);
+    config = meaning("config setup\n keylog=no\n");
+    assert_string_equal(config->keylog, "");
+    config_free(config);
+    assert_string_equal(said("config setup\n keylog=/root/keys\n"),
+        "f:2:9: warning: the keys of all SAs are written to /root/keys: whoever reads them reads the traffic\n");
+    assert_string_equal(said("config setup\n keylog=keys\n"),
+        "f:2:9: 'keys' is no directory for keys: write an absolute path of at most 255 octets, or no\n");
+}
+
 static void proxies_are_urls(void **state) {
     (void)state;
     static const struct {
@@ -246,6 +260,7 @@ int main(void) {
         cmocka_unit_test(T4_tls_is_off_by_default_and_has_port_443),
         cmocka_unit_test(T4_each_option_sets_its_field),
         cmocka_unit_test(T3_listeners_of_both_kinds_on_several_ports),
+        cmocka_unit_test(keys_are_told_to_nobody_unless_a_directory_is_named),
         cmocka_unit_test(proxies_are_urls),
         cmocka_unit_test(wrong_proxies_are_refused_and_no_password_is_repeated),
         cmocka_unit_test(T4_what_contradicts_itself_is_said),

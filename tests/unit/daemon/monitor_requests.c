@@ -2,7 +2,9 @@
  * namespace of its own where root runs it, so that random requests may do what they like. */
 #include "support.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/monitor_internal.h"
@@ -238,6 +240,33 @@ static void what_is_malformed_ends_the_engine(void **context) {
     assert_string_equal(kills(&q), "there is no request 77");
 }
 
+static void no_file_for_keys_is_opened_that_the_configuration_does_not_name(void **context) {
+    (void)context;
+    struct monitor_request q = {.kind = REQUEST_KEYLOG, .keylog = KEYLOG_IKE};
+    struct monitor_answer a = ask(&q);
+    assert_int_equal(a.error.origin, ORIGIN_CONFIG);
+    assert_int_equal(a.fd, -1);
+    snprintf(monitor->config->keylog, sizeof monitor->config->keylog, "/tmp/monitor-test-%d.keys", (int)getpid());
+    char name[CONFIG_PATH_MAX + 40];
+    struct stat is;
+    a = ask(&q);
+    assert_true(a.fd >= 0);
+    assert_int_equal(fcntl(a.fd, F_GETFL) & (O_ACCMODE | O_APPEND), O_WRONLY | O_APPEND);
+    assert_int_equal(fstat(a.fd, &is), 0);
+    assert_int_equal(is.st_mode & 07777, 0600);
+    close(a.fd);
+    snprintf(name, sizeof name, "%s/ikev2_decryption_table", monitor->config->keylog);
+    assert_int_equal(chmod(name, 0640), 0); /* others read along */
+    a = ask(&q);
+    assert_int_equal(a.error.origin, ORIGIN_CONFIG);
+    assert_int_equal(a.fd, -1);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(chmod(monitor->config->keylog, 0777), 0);
+    assert_int_equal(ask(&q).error.origin, ORIGIN_CONFIG);
+    assert_int_equal(rmdir(monitor->config->keylog), 0);
+    monitor->config->keylog[0] = 0;
+}
+
 static void too_many_requests_are_refused_and_later_ones_served(void **context) {
     (void)context;
     struct monitor_request q = auth("office", "west", "east");
@@ -288,6 +317,7 @@ int main(void) {
         cmocka_unit_test_setup(one_device_name_is_allowed, setup_serving),
         cmocka_unit_test_setup(a_request_at_the_wrong_time_ends_the_engine, setup_serving),
         cmocka_unit_test_setup(what_is_malformed_ends_the_engine, setup_serving),
+        cmocka_unit_test_setup(no_file_for_keys_is_opened_that_the_configuration_does_not_name, setup_serving),
         cmocka_unit_test_setup(too_many_requests_are_refused_and_later_ones_served, setup_serving),
         cmocka_unit_test_setup(random_records_never_crash_the_monitor, setup_serving),
     };

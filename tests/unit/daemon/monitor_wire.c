@@ -37,7 +37,7 @@ static struct monitor_request tun_request(const char *name, uint32_t mtu) {
     return q;
 }
 
-static size_t samples(struct monitor_request out[10]) {
+static size_t samples(struct monitor_request out[11]) {
     size_t n = 0;
     out[n++] = auth_request();
     out[n++] = routes_request();
@@ -49,6 +49,7 @@ static size_t samples(struct monitor_request out[10]) {
     out[n++] = (struct monitor_request){.kind = REQUEST_ADDRESSES, .address = {.family = 6}};
     out[n++] = (struct monitor_request){.kind = REQUEST_RELOAD};
     out[n++] = (struct monitor_request){.kind = REQUEST_READY};
+    out[n++] = (struct monitor_request){.kind = REQUEST_KEYLOG, .keylog = KEYLOG_ESP};
     out[n++] = (struct monitor_request){.kind = REQUEST_STOPPING};
     return n;
 }
@@ -72,7 +73,7 @@ static bool is_taken(struct span octets) {
 
 static void every_request_comes_back_as_it_went(void **context) {
     (void)context;
-    struct monitor_request list[10], back;
+    struct monitor_request list[11], back;
     struct error err;
     size_t count = samples(list);
     for (size_t i = 0; i < count; i++) {
@@ -91,7 +92,7 @@ static void every_request_comes_back_as_it_went(void **context) {
 
 static void every_truncation_and_every_longer_record_is_refused(void **context) {
     (void)context;
-    struct monitor_request list[10];
+    struct monitor_request list[11];
     size_t count = samples(list);
     for (size_t i = 0; i < count; i++) {
         struct span octets = written(&list[i]);
@@ -119,7 +120,7 @@ static void random_octets_never_crash_and_what_is_taken_is_sound(void **context)
     (void)context;
     uint64_t seed = 1;
     struct random_source random = random_seeded(&seed);
-    struct monitor_request list[10], q;
+    struct monitor_request list[11], q;
     struct error err;
     size_t count = samples(list);
     for (int i = 0; i < 200000; i++) {

@@ -62,6 +62,33 @@ static void every_cipher_and_prf_protects_ike_and_makes_child_keys(void **state)
         }
 }
 
+static void keys_are_told_where_asked_and_both_sides_tell_the_same(void **state) {
+    (void)state;
+    struct pair *p = pair_new();
+    pair_up(p);
+    assert_int_equal(p->side[A].count[IKE_EVENT_SECRETS] + p->side[B].count[IKE_EVENT_SECRETS], 0);
+    pair_free(p);
+    p = pair_new();
+    p->side[A].config.keylog = p->side[B].config.keylog = true;
+    for (int i = 0; i < 2; i++)
+        proposals_of(&p->side[i].config.proposals, PROTOCOL_IKE, &CBC, 1);
+    pair_up(p);
+    for (unsigned times = 1; times <= 2; times++) {
+        const struct ike_secrets *a = &p->side[A].secrets, *b = &p->side[B].secrets;
+        assert_int_equal(p->side[A].count[IKE_EVENT_SECRETS], times);
+        assert_int_equal(a->spi_i, ike_sa_spi_i(p->side[A].sa));
+        assert_int_equal(a->spi_r, ike_sa_spi_r(p->side[A].sa));
+        assert_memory_equal(a, b, sizeof *a);
+        assert_memory_not_equal(a->encr_i, a->encr_r, 16);
+        assert_memory_not_equal(a->integ_i, a->integ_r, 16);
+        assert_memory_not_equal(a->encr_i, (uint8_t[16]){0}, 16);
+        if (times == 1)
+            CALL(p, A, p->side[A].sa, ike_sa_rekey(sa, p->now, out));
+        pair_run(p);
+    }
+    pair_free(p);
+}
+
 static void events_come_in_order_on_both_sides(void **state) {
     (void)state;
     static const enum ike_event_kind a[] = {
@@ -356,6 +383,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_group_makes_an_ike_sa_rekeys_it_and_its_child_with_pfs),
         cmocka_unit_test(every_cipher_and_prf_protects_ike_and_makes_child_keys),
+        cmocka_unit_test(keys_are_told_where_asked_and_both_sides_tell_the_same),
         cmocka_unit_test(events_come_in_order_on_both_sides),
         cmocka_unit_test(all_children_of_the_configuration_come_up_after_ike_auth),
         cmocka_unit_test(an_initiator_that_does_not_know_the_peers_name_asks_twice),

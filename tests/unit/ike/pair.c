@@ -206,6 +206,9 @@ static void note(struct side *s, const struct ike_event *event) {
     case IKE_EVENT_PEER_MOVED:
         s->moved = *event;
         break;
+    case IKE_EVENT_SECRETS:
+        s->secrets = event->secrets;
+        break;
     case IKE_EVENT_RETRY:
         s->retry = *event;
         break;

@@ -41,6 +41,7 @@ struct side {
     struct seen_child child[SEEN_MAX];
     size_t children;
     struct ike_event closed, failed, retry, keys, wanted, redirect, updated, moved; /* the last of each kind */
+    struct ike_secrets secrets; /* the last ones */
     unsigned count[IKE_EVENT_CLOSED + 1];
     bool fresh, authentic, corrupt; /* of the last message received */
     bool again; /* the last CHILD_DOWN said so */

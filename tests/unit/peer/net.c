@@ -413,6 +413,7 @@ static void act(struct net *net, int end, const struct peer_action *action) {
     case PEER_HOST_DOWN:
         net->end[end].host = false;
         break;
+    case PEER_SECRETS:
     case PEER_STEP:
     case PEER_UP:
     case PEER_DOWN:
