@@ -174,6 +174,7 @@ struct peer {
     peer_id leaves; /* whose gateway redirected us to this one's, 0: nobody's */
     uint32_t tries; /* attempts that failed in a row */
     uint32_t attempt; /* of PEER_CONNECT, 0: none */
+    uint32_t flow_label; /* 0: none was needed yet */
     uint32_t auths_stale; /* answers to PEER_AUTH that are not for the present SA */
     uint32_t auths; /* answers that are */
     uint32_t asked; /* bit n: child config n was made, refused or is being made */

@@ -154,6 +154,7 @@ struct peer_action {
     const char *connection; /* name of the peer's connection, for logs and who waits; as valid
                              * as the output */
     uint32_t attempt;
+    uint32_t flow_label; /* CONNECT over IPv6: 20 bits, the same for all streams of a peer (L13); 0: the kernel's */
     struct carrier carrier;
     struct span octets; /* in the output's buffer */
     bool bare; /* SEND: the datagram as a whole, a NAT keepalive: no marker (UDP only) */

@@ -30,6 +30,10 @@ void connect_ask_beside(struct peers *peers, struct peer *peer, const struct pat
     struct peer_action *action = action_add(peers, PEER_CONNECT, peer);
     action->attempt = peer->attempt;
     action->host = redirect_host(peer);
+    if (step->remote.family == 6 && peer->flow_label == 0)
+        peer->flow_label = 1 + random_u32(&peers->random) % 0xfffff;
+    if (step->remote.family == 6)
+        action->flow_label = peer->flow_label;
     action->carrier = (struct carrier){.transport = step->transport, .local = step->local, .remote = step->remote};
 }
 

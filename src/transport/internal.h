@@ -15,11 +15,14 @@ bool socket_addresses(int fd, struct address *local, struct address *remote);
 bool tcp_prepare(int fd, struct error *err);
 uint64_t monotonic_ms(void);
 
+/* flow_label.c: the label with which connect() to *to is to be called; without it where the kernel does not grant it. */
+void flow_label_want(int fd, uint32_t label, struct sockaddr_storage *to);
+
 /* tcp_connector.c: `what` in place of "TCP" in what it says; static storage. */
 typedef void tcp_connected(
     void *context, int fd, const struct address *local, const struct address *remote, const struct error *);
 struct tcp_connector *tcp_connector_named(const char *what, struct event_base *, int fd, const struct address *remote,
-    uint64_t timeout_ms, tcp_connected *, void *context, struct error *);
+    uint32_t flow_label, uint64_t timeout_ms, tcp_connected *, void *context, struct error *);
 
 /* first_message.c */
 enum first_verdict {

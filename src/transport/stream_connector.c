@@ -272,8 +272,8 @@ struct stream_connector *stream_connector_new(struct event_base *base, int fd, c
     c->fd = -1;
     c->on_done = on_done;
     c->context = context;
-    c->tcp = tcp_connector_named(
-        first_word(wanted), base, fd, &wanted->remote, wanted->timeout_ms, on_tcp, c, err); /* takes fd over */
+    c->tcp = tcp_connector_named(first_word(wanted), base, fd, &wanted->remote, wanted->flow_label, wanted->timeout_ms,
+        on_tcp, c, err); /* takes fd over */
     if (c->tcp != NULL)
         return c;
     stream_connector_free(c);

@@ -70,11 +70,12 @@ static void on_event(evutil_socket_t fd, short what, void *context) {
 
 struct tcp_connector *tcp_connector_new(struct event_base *base, int fd, const struct address *remote,
     uint64_t timeout_ms, tcp_connected *on_done, void *context, struct error *err) {
-    return tcp_connector_named("TCP", base, fd, remote, timeout_ms, on_done, context, err);
+    return tcp_connector_named("TCP", base, fd, remote, 0, timeout_ms, on_done, context, err);
 }
 
 struct tcp_connector *tcp_connector_named(const char *what, struct event_base *base, int fd,
-    const struct address *remote, uint64_t timeout_ms, tcp_connected *on_done, void *context, struct error *err) {
+    const struct address *remote, uint32_t flow_label, uint64_t timeout_ms, tcp_connected *on_done, void *context,
+    struct error *err) {
     struct tcp_connector *c = calloc(1, sizeof *c);
     struct sockaddr_storage to;
     unsigned length = address_to_sockaddr(remote, &to);
@@ -95,6 +96,7 @@ struct tcp_connector *tcp_connector_named(const char *what, struct event_base *b
     c->timeout_ms = timeout_ms;
     c->on_done = on_done;
     c->context = context;
+    flow_label_want(fd, flow_label, &to);
     if (connect(fd, (struct sockaddr *)&to, length) < 0 && errno != EINPROGRESS && errno != EINTR)
         c->failed = errno; /* said from the event loop, as everything */
     struct timeval timeout = {

@@ -110,6 +110,7 @@ void tcp_connector_free(struct tcp_connector *);
 /* The same with what may come behind TCP: a proxy's consent, then a TLS handshake. */
 struct connect_wanted {
     struct address remote; /* of the peer; or of the proxy, which knows the peer by proxy.host */
+    uint32_t flow_label; /* over IPv6, 20 bits (L13); 0: the kernel chooses */
     uint64_t timeout_ms; /* of TCP alone */
     uint64_t step_timeout_ms; /* of the proxy, and of TLS */
     struct proxy_wanted proxy;

@@ -40,6 +40,7 @@ static void want_proxy(
     name_of_them(action->host, remote, out->proxy.host);
     out->proxy.port = remote->port;
     out->remote = (struct address){.port = c->proxy.port};
+    out->flow_label = 0; /* it ends at the proxy */
 }
 
 static bool want_tls(struct engine *engine, const struct config_connection *c, const struct peer_action *action,
@@ -66,7 +67,10 @@ bool connect_wanted_of(struct engine *engine, const struct peer_action *action, 
     const char **proxy_host, struct error *err) {
     const struct config_connection *c = connection_named(engine, action->connection);
     const struct address *remote = &action->carrier.remote;
-    *out = (struct connect_wanted){.remote = *remote, .timeout_ms = TCP_MOST_MS, .step_timeout_ms = STEP_MOST_MS};
+    *out = (struct connect_wanted){.remote = *remote,
+        .flow_label = action->flow_label,
+        .timeout_ms = TCP_MOST_MS,
+        .step_timeout_ms = STEP_MOST_MS};
     *proxy_host = NULL;
     if (c == NULL) /* a reload has just dropped it */
         return fail(err, CONFIG, 0, "there is no conn %s any more", action->connection);
