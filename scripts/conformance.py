@@ -1,5 +1,5 @@
 """doc/conformance.md from doc/conformance.rows.md and the names of tests: each row, where it is implemented, which tests
-prove it. Without an argument it writes the page; --check says what is wrong with it: out of date, or a row that claims to be
+prove it, which faults are planted to see that they do (tests/mutants). Without an argument it writes the page; --check says what is wrong with it: out of date, or a row that claims to be
 there and has no test. A row whose "where" begins with "not yet" is a gap that is told, and may have none."""
 import pathlib
 import re
@@ -24,15 +24,25 @@ def tests_of_rows():
     return found
 
 
+def faults_of_rows():
+    """tests/mutants/*.patch by the rows that their heads name: scripts/mutants shows that each is noticed."""
+    found = {}
+    for path in sorted((TOP / "tests/mutants").glob("*.patch")):
+        rows = re.search(r"^rows: (.*)$", path.read_text().split("--- a/")[0], re.M)
+        for row in re.findall(r"\b[SCLKTO]\d+\b", rows[1] if rows else ""):
+            found.setdefault(row, []).append(path.stem)
+    return found
+
+
 def page():
-    found = tests_of_rows()
+    found, faults = tests_of_rows(), faults_of_rows()
     lines, gaps = [], []
     for line in (TOP / "doc/conformance.rows.md").read_text().splitlines():
         row = ROW.match(line)
         if line.startswith("| id |"):
-            lines.append("| id | requirement | where | tests |")
+            lines.append("| id | requirement | where | tests | planted faults |")
         elif re.match(r"^\|---\|---\|---\|$", line):
-            lines.append("|---|---|---|---|")
+            lines.append("|---|---|---|---|---|")
         elif row:
             tests = found.get(row[1], [])
             if not tests and not row[3].startswith("not yet"):
@@ -41,7 +51,8 @@ def page():
                      for name, test in tests[:3]]
             if len(tests) > 3:
                 shown.append(f"and {len(tests) - 3} more")
-            lines.append(f"| {row[1]} | {row[2]} | {row[3]} | {'<br>'.join(shown)} |")
+            lines.append(f"| {row[1]} | {row[2]} | {row[3]} | {'<br>'.join(shown)} | "
+                         f"{'<br>'.join(faults.get(row[1], []))} |")
         else:
             lines.append(line)
     return "\n".join(lines) + "\n", gaps

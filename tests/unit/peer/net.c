@@ -388,6 +388,7 @@ static void act(struct net *net, int end, const struct peer_action *action) {
         break;
     case PEER_CONNECT:
         net->connects++;
+        net->flow_label = action->flow_label;
         event = later(net, 2 * NET_DELAY, CONNECT, end, NULL, 0);
         event->attempt = action->attempt;
         event->carrier = action->carrier;

@@ -89,6 +89,7 @@ struct net {
     size_t last_ike_length;
     uint64_t inner_sent, inner_came[ENDS];
     size_t connects; /* PEER_CONNECT so far */
+    uint32_t flow_label; /* of the last one */
 };
 
 int net_setup(void **state); /* all three ends, configured as net_config says, nothing begun */

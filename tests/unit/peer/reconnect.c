@@ -35,6 +35,31 @@ static void L1_a_lost_connection_comes_back_with_the_same_sas(void **state) {
     assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
 }
 
+static void L13_all_connections_of_a_peer_have_one_flow_label_over_ipv6(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    assert_int_equal(net->flow_label, 0);
+    size_t found;
+    net_take(net, WEST, peers_down(net->end[WEST].peers, net->now, "office", &found));
+    net_run(net, SECOND);
+    for (int end = 0; end < ENDS; end++)
+        net->end[end].outer = (struct address){.family = 6, .octets = {0x20, 1, 0xd, 0xb8, [15] = (uint8_t)(1 + end)}};
+    strcpy(net->end[WEST].config->remote_host, "2001:db8::2");
+    net->end[WEST].config->revision++;
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, SECOND);
+    uint32_t label = net->flow_label;
+    assert_in_range(label, 1, 0xfffff);
+    for (int i = 0; i < 3; i++) {
+        net->flow_label = 0;
+        net_cut(net);
+        net_run(net, 5 * SECOND);
+        assert_int_equal(net_status(net, WEST)->state, PEER_STATE_UP);
+        assert_int_equal(net->flow_label, label);
+    }
+}
+
 static void L2_an_informational_is_the_first_message_of_the_new_connection(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -272,6 +297,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(L1_a_lost_connection_comes_back_with_the_same_sas),
+        T(L13_all_connections_of_a_peer_have_one_flow_label_over_ipv6),
         T(L2_an_informational_is_the_first_message_of_the_new_connection),
         T(L1_a_gateway_that_is_away_is_called_with_backoff_and_no_storm),
         T(L3_a_closed_connection_deletes_no_sa_on_either_side),
