@@ -37,6 +37,8 @@ static json_t *request_of(const struct options *options) {
     }
     if (options->ike)
         json_object_set_new(request, "ike", json_true());
+    if (strcmp(options->command, "redirect") == 0)
+        json_object_set_new(request, "gateway", json_string(options->gateway));
     return request;
 }
 

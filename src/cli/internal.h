@@ -16,6 +16,7 @@ struct options {
     const char *control;
     const char *command;
     const char *name; /* of a connection; NULL: none was given */
+    const char *gateway; /* the word behind it; NULL: none */
     bool json, ike;
     bool done; /* --help or --version was printed */
 };

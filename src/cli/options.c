@@ -12,6 +12,7 @@ static const char usage[] =
     "  status [NAME]        what there is, for people\n"
     "  status --json [NAME] the same for scripts\n"
     "  rekey NAME [--ike]   new keys for its Child SAs, or for its IKE SA\n"
+    "  redirect NAME GATEWAY  asks its peers to go to another gateway (an address or a name)\n"
     "  reload               reads the configuration again; unchanged connections keep their SAs\n"
     "  stop                 deletes all SAs politely and ends iketcpd\n"
     "\n"
@@ -26,13 +27,15 @@ static const struct {
     const char *command;
     enum name_use name;
     bool json, ike; /* options that it takes */
+    bool gateway; /* a second word, which it must have */
 } commands[] = {
-    {"up", NAME_MUST, false, false},
-    {"down", NAME_MUST, false, false},
-    {"status", NAME_MAY, true, false},
-    {"rekey", NAME_MUST, false, true},
-    {"reload", NAME_NEVER, false, false},
-    {"stop", NAME_NEVER, false, false},
+    {"up", NAME_MUST, false, false, false},
+    {"down", NAME_MUST, false, false, false},
+    {"status", NAME_MAY, true, false, false},
+    {"rekey", NAME_MUST, false, true, false},
+    {"redirect", NAME_MUST, false, false, true},
+    {"reload", NAME_NEVER, false, false, false},
+    {"stop", NAME_NEVER, false, false, false},
 };
 
 static enum exit_code wrong(const char *what, const char *which) {
@@ -47,7 +50,9 @@ static enum exit_code check(const struct options *options, int left, char **rest
             continue;
         if (commands[i].name == NAME_MUST && options->name == NULL)
             return wrong("the name of a connection is missing after", options->command);
-        size_t most = commands[i].name == NAME_NEVER ? 0 : 1;
+        if (commands[i].gateway && options->gateway == NULL)
+            return wrong("the gateway is missing after", options->name);
+        size_t most = commands[i].name == NAME_NEVER ? 0 : commands[i].gateway ? 2 : 1;
         if ((size_t)left > most)
             return wrong("too many arguments:", rest[most]);
         if (options->json && !commands[i].json)
@@ -100,5 +105,7 @@ enum exit_code options_read(int argc, char **argv, struct options *out) {
     out->command = argv[optind++];
     if (optind < argc)
         out->name = argv[optind];
+    if (optind + 1 < argc)
+        out->gateway = argv[optind + 1];
     return check(out, argc - optind, argv + optind);
 }

@@ -122,6 +122,26 @@ static void rekey(struct client *client, const char *name, const json_t *request
     engine_apply(engine, output);
 }
 
+static void redirect(struct client *client, const char *name, const json_t *request) {
+    struct engine *engine = client->engine;
+    const char *gateway = json_string_value(json_object_get(request, "gateway"));
+    struct address address;
+    struct error ignored;
+    char text[400];
+    if (gateway == NULL || (!address_parse(gateway, &address, &ignored) && !gateway_name_ok(gateway))) {
+        client_finish(client, false, "the gateway is neither an address nor a name");
+        return;
+    }
+    size_t asked;
+    struct peer_output output = peers_redirect(engine->peers, engine_now(), name, gateway, &asked);
+    if (asked > 0)
+        snprintf(text, sizeof text, "%zu of its peers asked to go to %.255s", asked, gateway);
+    else
+        snprintf(text, sizeof text, "%.64s has no peer that called us and can be redirected", name);
+    client_finish(client, asked > 0, text);
+    engine_apply(engine, output);
+}
+
 static void status(struct client *client, const char *name) {
     if (name != NULL && engine_connection(client->engine, name) == NULL && !has_state(client->engine, name, is_live)) {
         unknown(client, name);
@@ -164,7 +184,8 @@ struct named_command {
     const char *command;
     void (*run)(struct client *, const char *name, const json_t *request);
 };
-static const struct named_command named_commands[] = {{"up", up}, {"down", down}, {"rekey", rekey}};
+static const struct named_command named_commands[] = {
+    {"up", up}, {"down", down}, {"rekey", rekey}, {"redirect", redirect}};
 
 static void run_named(struct client *client, const struct named_command *command, const json_t *request) {
     const char *name = json_string_value(json_object_get(request, "name"));
@@ -203,7 +224,7 @@ void command_run(struct client *client, const json_t *request) {
     else if (strcmp(command, "stop") == 0)
         stop(client);
     else
-        client_finish(client, false, "there is no such command: up, down, rekey, status, reload, stop");
+        client_finish(client, false, "there is no such command: up, down, rekey, redirect, status, reload, stop");
 }
 
 static const char *step_name(const struct peer_action *action) {
