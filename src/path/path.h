@@ -131,6 +131,7 @@ struct path_step path_hurry(struct path *, uint64_t now);
 bool path_has_streams(const struct path_config *);
 /* The reconnected stream carried an authentic answer: backoff starts anew, counted. */
 void path_recovered(struct path *, uint64_t now);
+void path_kept(struct path *); /* the stream that was given up lives after all: as if nothing had been lost */
 struct path_step path_wake(struct path *, uint64_t now);
 uint64_t path_deadline(const struct path *);
 

@@ -75,6 +75,15 @@ void path_recovered(struct path *path, uint64_t now) {
     path->deadline = NEVER;
 }
 
+void path_kept(struct path *path) {
+    if (!path->reconnecting)
+        return;
+    path->reconnecting = path->waiting = false;
+    path->failures = 0;
+    path->backoff_ms = 0;
+    path->deadline = NEVER;
+}
+
 void path_from(struct path *path, const struct address *local, uint64_t network) {
     path->target[path->current].local = *local;
     path->network = network;

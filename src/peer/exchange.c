@@ -45,6 +45,8 @@ static void judge_carrier(struct peers *peers, struct sa *sa, const struct carri
     struct peer *peer = sa->peer;
     if (stream && out->authentic)
         stream->strikes = 0;
+    if (out->authentic)
+        (void)reconnect_answered(peers, peer, from);
     if (!out->fresh)
         return;
     bool moves = may_move(peer, from, MOVE_BY_IKE);
@@ -65,6 +67,8 @@ void exchange_receive(
     bool corrupt = out->corrupt && !out->authentic, authentic = out->authentic;
     if (out->fresh)
         doubt_heard(peers, peer, peers->now);
+    if (out->fresh && (!peer->beside || carrier_equal(from, &peer->carrier)))
+        silence_heard(peers, peer, peers->now);
     judge_carrier(peers, sa, from, stream, out);
     exchange_follow(peers, sa, out, from);
     output_give(peers, out);
@@ -93,6 +97,7 @@ static void take_heard(struct peers *peers, struct peer *peer) {
         return;
     peer->heard_at = newest;
     doubt_heard(peers, peer, newest);
+    silence_heard(peers, peer, newest);
     ike_sa_heard(sa->ike, newest);
 }
 

@@ -25,7 +25,8 @@ void initiate_attempt(struct peers *peers, struct peer *peer) {
     peer->asked = 0;
     peer->mobike = peer->over_stream = peer->initial_contact = peer->hello_due = peer->losing = peer->behind_nat =
         false;
-    peer->told_up = false;
+    peer->told_up = peer->beside = false;
+    peer->unheard = 0;
     peer->carrier = (struct carrier){0};
     peer->path.network = peers->network;
     if (resume_ticket(peers, peer)) /* C4, K16: resumed as if nothing were known of the network */

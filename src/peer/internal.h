@@ -3,7 +3,8 @@
  *
  * output.c: actions      table.c, timer.c: finding and waking      configure.c, conn.c: connections
  * life.c: peers and their SAs      exchange.c: what an IKE SA says      initiate.c, respond.c, choose.c: how one begins
- * stream.c, move.c, reconnect.c: what carries it      pulse.c: whether it still does      children.c, host.c: what it is for
+ * stream.c, move.c, reconnect.c: what carries it      pulse.c, silence.c: whether it still does
+ * children.c, host.c: what it is for
  * roam.c, follow.c: MOBIKE, as Initiator and as Responder      network.c: this host is somewhere else
  * notice.c, doubt.c, renew.c: one that may have forgotten us      loss.c, unique.c, commands.c: how one ends
  *      words.c, status.c: what people see */
@@ -66,6 +67,17 @@ struct doubt {
     uint64_t hinted_at; /* the first notice of this test; NEVER: nothing is tested */
     uint64_t no_test_before; /* notices are passed over until then */
     uint32_t hints; /* since hinted_at */
+};
+
+/* What silence.c knows of traffic that nobody answers. */
+struct silence {
+    uint64_t look_at, looked_at; /* at the counters */
+    uint64_t packets; /* of ESP that had left then */
+    uint64_t heard_at; /* something authentic and fresh came last */
+    uint64_t since; /* nothing has been answered; NEVER: all well */
+    uint64_t asked_at; /* the early question; NEVER: none waits */
+    uint64_t calm_until; /* no other question before */
+    bool told; /* what carries it is silent */
 };
 
 /* What MOBIKE tries. */
@@ -156,6 +168,8 @@ struct peer {
     bool losing; /* another SA of the same two peers stays instead: deleted as soon as what is due was sent */
     bool quiet; /* its end is nobody's news: another peer of the connection is up */
     bool delete_due; /* our DELETE goes out when this call has said all that comes before it */
+    bool beside; /* its stream is silent and stays open, while another one is opened and asked (L6): roam.trial */
+    uint32_t unheard; /* connections in a row that ended without an authentic answer */
     bool hello_due; /* L2, behind the request that was outstanding */
     bool over_stream; /* C5: it runs over TCP, so over UDP only when MOBIKE moves it */
     bool mobike; /* negotiated: UPDATE_SA_ADDRESSES moves it, over UDP nothing else */
@@ -168,6 +182,7 @@ struct peer {
     uint64_t up_since, heard_at, lost_at;
     struct pulse pulse;
     struct doubt doubt;
+    struct silence silence;
     struct roam roam;
     peer_id renewal; /* the peer that may take its place, 0: none */
     peer_id renews; /* whose place it may take, 0: nobody's */
@@ -315,6 +330,10 @@ void tell_anchor(struct peers *, struct peer *);
 void reconnect_lost(struct peers *, struct peer *, const struct error *why);
 void reconnect_connected(struct peers *, struct peer *, const struct carrier *);
 void reconnect_heard(struct peers *, struct peer *);
+void reconnect_beside(struct peers *, struct peer *); /* what carries it is silent */
+void reconnect_not_needed(struct peers *, struct peer *); /* it was heard of: the old stream lives */
+bool reconnect_answered(struct peers *, struct peer *, const struct carrier *from); /* true: that carries it now */
+void reconnect_unheard(struct peers *, struct peer *); /* a connection ended without an answer */
 void connect_cancel(struct peers *, struct peer *);
 void connect_ask(struct peers *, struct peer *, const struct path_step *);
 
@@ -349,6 +368,13 @@ void pulse_begin(struct peers *, struct peer *); /* it is up */
 void pulse_sent(struct peers *, struct peer *); /* an IKE message left over what carries it */
 void pulse_wake(struct peers *, struct peer *);
 uint64_t pulse_deadline(const struct peer *);
+
+/* silence.c. Silent: packets or a request left over what carries the peer now, nothing authentic came back for 2 to 3 s,
+ * and the question that was then asked was not answered within 2 s. It may come back. */
+void silence_begin(struct peers *, struct peer *); /* it is up, or something else carries it now */
+void silence_heard(struct peers *, struct peer *, uint64_t at); /* something authentic and fresh came then */
+void silence_wake(struct peers *, struct peer *);
+uint64_t silence_deadline(const struct peer *);
 
 /* notice.c */
 void notice_send(struct peers *, const struct carrier *, const struct ike_header *, uint16_t type, struct span data);

@@ -109,7 +109,7 @@ void peer_settle(struct peers *peers, struct peer *peer) {
         if (!sa->closed)
             at = sooner(at, ike_sa_deadline(sa->ike));
     at = sooner(at, sooner(pulse_deadline(peer), doubt_deadline(peers, peer)));
-    at = sooner(at, roam_deadline(peer));
+    at = sooner(at, sooner(roam_deadline(peer), silence_deadline(peer)));
     if (at <= peers->now)
         at = peers->now + 1;
     (void)timer_set(&peers->timers, &peer->timer, at);

@@ -40,6 +40,7 @@ void established(struct peers *peers, struct peer *peer) {
     peer->tries = 0;
     pulse_begin(peers, peer);
     doubt_begin(peer);
+    silence_begin(peers, peer);
     peer->mobike = ike_sa_mobike(sa->ike);
     roam_begin(peers, peer);
     renew_done(peers, peer);
@@ -340,6 +341,8 @@ void peer_wake(struct peers *peers, struct peer *peer) {
         pulse_wake(peers, peer);
     if (peer->phase == PHASE_UP)
         doubt_wake(peers, peer);
+    if (peer->phase == PHASE_UP)
+        silence_wake(peers, peer);
     if (peer->phase == PHASE_UP)
         roam_wake(peers, peer);
     if (peer->phase == PHASE_UP)

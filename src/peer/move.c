@@ -46,6 +46,8 @@ void move_to(struct peers *peers, struct peer *peer, const struct carrier *carri
     struct carrier before = peer->carrier;
     bool was_lost = before.transport == TRANSPORT_NONE;
     peer->carrier = *carrier;
+    if (peer->phase == PHASE_UP)
+        silence_begin(peers, peer);
     peer_touch(peers, peer);
     peer->over_stream = carrier->transport != TRANSPORT_UDP;
     if (peer->over_stream) {

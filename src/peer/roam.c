@@ -85,6 +85,7 @@ static void move(struct peers *peers, struct peer *peer, const struct path_targe
         if (more[i].family == target->remote.family)
             all[count++] = (struct path_target){.remote = more[i]};
     peer->roam.udp = (struct carrier){0};
+    peer->beside = false;
     struct path_step step = path_move(&peer->path, peers->now, all, count, peers->network, udp_died);
     initiate_step(peers, peer, &step);
 }
@@ -113,6 +114,7 @@ void roam_move(struct peers *peers, struct peer *peer, const struct path_target 
 
 void roam_lost(struct peers *peers, struct peer *peer, const struct error *why) {
     peer->roam.trial = (struct carrier){0};
+    reconnect_unheard(peers, peer);
     struct path_step step = path_failed(&peer->path, peers->now, why);
     initiate_step(peers, peer, &step);
 }

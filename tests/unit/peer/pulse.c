@@ -14,6 +14,7 @@ static void S6_an_octet_goes_out_after_20_s_of_silence_behind_a_nat(void **state
     assert_int_equal(net->keepalives[WEST], 0);
     uint64_t sent_at = net->now;
     assert_true(net_ping(net, WEST, EAST));
+    assert_true(net_ping(net, EAST, WEST));
     net_run(net, 45 * SECOND);
     assert_in_range(net->keepalives[WEST], 2, 3);
     assert_true(net->kept_at - sent_at <= 40 * SECOND + 1);
