@@ -17,6 +17,7 @@
 #define QUEUE_MAX (2 * (IKE_CHILDREN_MAX + IKE_CHILDREN_REKEYED_MAX) + IKE_CHILD_CONFIGS_MAX + 8)
 #define EVENTS_KEPT_FREE 8 /* for what is not CHILD_DOWN */
 #define REKEYED_LINGER (60 * SECOND) /* how long the old SA waits for the peer's DELETE */
+#define FAREWELL_PATIENCE (10 * SECOND) /* for the answer to our DELETE of an IKE SA that was rekeyed */
 #define TEMPORARY_PATIENCE (180 * SECOND) /* TEMPORARY_FAILURE for longer: the two sides disagree (section 2.25) */
 #define REDUNDANT_LINGER (5 * SECOND) /* a winner's wait for the loser's DELETE before it deletes the old Child SA */
 #define REDIRECTED_LINGER (10 * SECOND) /* for a client that was sent away in IKE_AUTH and asks for the answer again */

@@ -103,6 +103,10 @@ static void set_timers(struct ike_sa *sa, const struct turn *turn) {
     r->interval = first_interval(sa);
     r->resend_at = sa->reliable ? NEVER : turn->now + r->interval;
     r->give_up_at = turn->now + sa->config->retransmit_timeout_ms;
+    bool farewell = r->task.exchange == &delete_exchange && sa->state == IKE_STATE_REKEYED;
+    if (farewell &&
+        r->give_up_at > turn->now + FAREWELL_PATIENCE) /* a successor is there, and its answer may be lost */
+        r->give_up_at = turn->now + FAREWELL_PATIENCE;
     if (init && sa->handshake->give_up_at != 0) /* cookies and other groups don't prolong it */
         r->give_up_at = sa->handshake->give_up_at;
     if (init)
