@@ -16,6 +16,7 @@ enum fault {
     FAULT_ROAM_NOTICED,
     FAULT_UDP_OPENS,
     FAULT_UDP_SHUTS,
+    FAULT_REDIRECT,
     FAULT_RESTART,
     FAULT_AFTER_RESTART
 };
@@ -61,6 +62,8 @@ void faults_plan(struct world *world) {
         if (world->options.lifetime == 0)
             plan(world, FAULT_TCP_DEAD, some_time(world));
     }
+    for (int i = 0; i < 2 && world->seed % 3 == 0; i++)
+        plan(world, FAULT_REDIRECT, some_time(world));
 }
 
 /* Packets each second, so that who runs over UDP has a reason to notice; then all must be up again. */
@@ -114,6 +117,17 @@ static void udp_opens(struct world *world, bool opens) {
         disturb(world, SECOND, 60 * SECOND); /* until somebody asks */
 }
 
+/* East sends all who can to where they are: each makes a new IKE SA there and leaves the old one. */
+static void redirect(struct world *world) {
+    size_t asked;
+    if (disturbed(world, world->now))
+        return;
+    world->redirects++;
+    world_say(world, "----- east redirects");
+    disturb(world, SECOND, 60 * SECOND);
+    node_take(&world->node[0], peers_redirect(world->node[0].peers, world->now, "tunnel", "192.0.2.1", &asked));
+}
+
 static void rekey(struct world *world, struct node *node) {
     struct error error = {0};
     world->rekeys_asked++;
@@ -135,6 +149,9 @@ void faults_event(struct world *world, struct event *event) {
         break;
     case FAULT_REKEY_ONE:
         rekey(world, &world->node[world_random(world, (uint32_t)world->nodes)]);
+        break;
+    case FAULT_REDIRECT:
+        redirect(world);
         break;
     case FAULT_REBIND:
         world_say(world, "----- the NAT forgets");

@@ -75,6 +75,7 @@ static void configure_common(struct world *world, struct peer_config *config) {
     config->nat_keepalive_ms = 20 * SECOND;
     ike->fragmentation = true;
     ike->session_resumption = world->seed % 2; /* nothing is drawn for it: other seeds stay what they were */
+    ike->accept_redirect = world->seed % 3 == 0;
     ike->mobike = world->mobike;
     ike->initial_contact = true;
     path_config_defaults(&config->path);

@@ -169,6 +169,7 @@ struct world {
     size_t disturbances;
     uint64_t restart_over; /* when the last restart must be forgotten */
     size_t restart_disturbances; /* how many there were then: more means that something else went wrong too */
+    uint64_t redirects;
     uint64_t restarts;
     uint64_t udp_ends; /* how often UDP passed and then did not any more */
     struct seen seen[NODES_MAX][SEEN_KINDS][SEEN_MAX]; /* rings */
