@@ -92,8 +92,10 @@ static void take_changes(struct monitor *m) {
     if (monitor_now() < m->network_at_ms)
         return;
     m->network_at_ms = NEVER;
-    if (m->phase == PHASE_SERVING)
-        monitor_engine_tell(m, NOTICE_NETWORK);
+    if (m->phase != PHASE_SERVING)
+        return;
+    host_routes_renew(m->host);
+    monitor_engine_tell(m, NOTICE_NETWORK);
 }
 
 static void watch(struct monitor *m) {

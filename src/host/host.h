@@ -41,6 +41,9 @@ struct host_route_set { /* all that one peer needs */
  * routes only. Sockets with the mark see none of them. */
 MUST_USE bool host_routes_set(struct host *, const struct host_route_set *, struct error *);
 void host_routes_drop(struct host *, uint32_t owner);
+/* After a change of the network: what the kernel took away with an address is set again, and networks that came are
+ * reachable beside wider selectors. */
+void host_routes_renew(struct host *);
 
 /* An address of this host inside one of the prefixes (for `source`); false: none. */
 bool host_address_inside(struct host *, const struct prefix *, size_t count, struct address *out);

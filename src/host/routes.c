@@ -216,6 +216,14 @@ bool host_routes_set(struct host *h, const struct host_route_set *set, struct er
     return done;
 }
 
+void host_routes_renew(struct host *h) {
+    struct error ignored; /* there is another change to come, if something is not there yet */
+    for (size_t i = 0; i < h->entries; i++) {
+        h->entry[i]->preferred4 = h->entry[i]->preferred6 = (struct address){0};
+        (void)apply(h, h->entry[i], &ignored);
+    }
+}
+
 void host_routes_drop(struct host *h, uint32_t owner) {
     size_t at = find(h, owner);
     if (at == h->entries)

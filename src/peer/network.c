@@ -16,6 +16,12 @@ static void ask(struct peers *peers, struct peer *peer) {
     action->host = peer->roam.host;
 }
 
+/* Why the last one failed may be gone. */
+static void next_attempt_now(struct peers *peers, struct peer *peer) {
+    peer->due_at = peers->now;
+    peer_touch(peers, peer);
+}
+
 struct peer_output peers_network_changed(struct peers *peers, uint64_t now) {
     peers_begin(peers, now);
     for (struct peer *peer = peers->peer_list, *next; peer && !peers->shutting_down; peer = next) {
@@ -23,7 +29,7 @@ struct peer_output peers_network_changed(struct peers *peers, uint64_t now) {
         if (peer->initiator && peer->phase == PHASE_UP && !peer->losing)
             ask(peers, peer);
         else if (peer->initiator && peer->phase == PHASE_WAITING)
-            initiate_attempt(peers, peer); /* why it failed may be gone */
+            next_attempt_now(peers, peer);
     }
     return peers_finish(peers);
 }

@@ -605,6 +605,24 @@ static void changes_of_the_network_are_noticed_and_those_of_ours_are_not(void **
     close(fd);
 }
 
+static void a_network_that_comes_later_is_reachable_beside_a_wide_selector(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int fd = tun(h);
+    struct host_route_set set = set_of(1, "10.0.0.0/8", "10.2.0.0/16");
+    must_set(h, &set);
+    run("ip link add new0 type veth peer name new1 && ip addr add 10.99.0.1/24 dev new0 && ip link set new0 up");
+    host_routes_renew(h);
+    assert_non_null(strstr(output_of("ip route get 10.99.0.7"), "new0"));
+    assert_null(strstr(output_of("ip route get 10.98.0.7"), "new0"));
+    run("ip link del new0");
+    host_routes_renew(h);
+    assert_null(strstr(output_of("ip route get 10.99.0.7"), "new0"));
+    host_close(h);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_set_that_is_dropped_leaves_exactly_nothing),
@@ -628,6 +646,7 @@ int main(void) {
         cmocka_unit_test(a_port_that_is_taken_is_said),
         cmocka_unit_test(the_host_knows_its_addresses_and_its_default_route),
         cmocka_unit_test(the_networks_name_changes_with_the_network_and_not_with_tunnels),
+        cmocka_unit_test(a_network_that_comes_later_is_reachable_beside_a_wide_selector),
         cmocka_unit_test(changes_of_the_network_are_noticed_and_those_of_ours_are_not),
     };
     return cmocka_run_group_tests(tests, setup_namespace, NULL);
