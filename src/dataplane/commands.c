@@ -38,12 +38,11 @@ static void apply(struct worker *worker, const struct worker_command *command) {
     struct link *link;
     switch (command->kind) {
     case WORKER_TRAFFIC:
+        worker->generation++;
         traffic_apply(worker->traffic, dataplane_now(), &command->traffic, &worker->traffic_reports);
         report_traffic(worker, NULL);
         if (command->traffic.verb == TRAFFIC_INSTALL)
             hold_release(worker);
-        else if (command->traffic.verb != TRAFFIC_RETIRE)
-            tun_resume(worker); /* what it waited for may carry nothing any more */
         break;
     case WORKER_STREAM_ADD:
         link_add(worker, command);

@@ -88,6 +88,42 @@ size_t cut_next_length(const struct cut *cut) {
     return cut->headers + (left < cut->segment ? left : cut->segment);
 }
 
+size_t cut_packets(const struct cut *cut) {
+    if (cut->ended)
+        return 0;
+    size_t left = cut->length - cut->headers - cut->done;
+    return cut->kind == CUT_WHOLE ? 1 : (left + cut->segment - 1) / cut->segment;
+}
+
+void cut_skip(struct cut *cut) {
+    size_t length = cut_next_length(cut);
+    if (length == 0)
+        return;
+    cut->done += length - cut->headers;
+    cut->id++;
+    cut->ended = cut->headers + cut->done == cut->length;
+}
+
+bool cut_mark(struct cut *cut, uint8_t *octets) {
+    uint16_t first = get_u16(octets);
+    uint16_t bits = cut->version == 4 ? first & 3 : first >> 4 & 3;
+    if (bits == 0)
+        return false;
+    put_u16(octets, first | (cut->version == 4 ? 3u : 3u << 4));
+    if (cut->version == 6)
+        return true;
+    if (cut->kind != CUT_WHOLE) {
+        cut->network_sum += summand_u16(first | 3u) + (uint16_t)~summand_u16(first); /* minus, in ones' complement */
+        return true;
+    }
+    size_t header = (size_t)(octets[0] & 15) * 4;
+    if (header < IPV4_HEADER || header > cut->length)
+        return true;
+    put_u16(octets + 10, 0);
+    put_checksum(octets + 10, checksum_fold(sum_of(octets, header)));
+    return true;
+}
+
 static void whole(struct cut *cut, uint8_t *out) {
     cut->ended = true;
     if (cut->sum_at == 0) {

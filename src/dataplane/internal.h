@@ -9,7 +9,8 @@
 #include <sys/queue.h>
 
 #include "dataplane/dataplane.h"
-#include "dataplane/offload.h"
+#include "dataplane/pace.h"
+#include "dataplane/queue.h"
 #include "dataplane/ring.h"
 #include "transport/transport.h"
 
@@ -21,10 +22,10 @@ struct event_base;
 #define REPORT_RESERVE 128u /* slots that only reports take which must not be lost: SAs given back, streams gone */
 #define REPORT_ROOM (sizeof(((struct traffic_reports *)0)->report) / sizeof(struct traffic_report))
 #define COMMANDS_PER_WAKE 64
-#define READS_PER_WAKE 32 /* of the TUN */
-#define OCTETS_PER_WAKE ((size_t)262144)
+#define READS_PER_WAKE 64 /* of the TUN */
+#define READ_PER_WAKE ((size_t)1048576) /* octets */
+#define OCTETS_PER_WAKE ((size_t)262144) /* that leave */
 #define WRITE_QUEUE_MAX ((size_t)262144) /* of ours, behind a full socket */
-#define NOTSENT_MAX 131072 /* octets in the kernel that wait for the congestion window */
 #define UDP_SOCKETS_MAX 64
 #define LINK_BUCKETS 1024
 #define RETRY_MS 2
@@ -39,6 +40,15 @@ struct allowance {
 };
 bool allowance_take(struct allowance *, uint64_t now);
 
+/* What waits for one carrier. */
+struct outlet {
+    TAILQ_ENTRY(outlet) next;
+    struct link *link; /* NULL: UDP, all of it */
+    bool ready; /* something waits, and the carrier takes it: it is in worker->ready */
+    struct queue_line line;
+};
+TAILQ_HEAD(outlet_list, outlet);
+
 /* A stream of this worker's. */
 struct link {
     LIST_ENTRY(link) next;
@@ -48,9 +58,12 @@ struct link {
     struct event *readable, *writable;
     uint32_t strikes; /* see traffic_receive */
     bool full; /* its socket takes no more: `writable` is on */
-    bool refused; /* its queue is full too: packets are dropped until it moves again */
-    bool waited; /* the TUN has stood still for it once already */
     bool held; /* what it brought waits for room in the ring of reports; it is not read */
+    struct outlet outlet;
+    struct pace pace;
+    uint64_t paced_at; /* ms */
+    uint64_t rate; /* what the socket was told last, as `notsent` */
+    int notsent;
     struct error error; /* why it is gone */
 };
 LIST_HEAD(link_list, link);
@@ -73,7 +86,6 @@ struct outbound {
     size_t jobs; /* not yet sealed */
     size_t used; /* octets of frames, sealed or not */
     size_t packets; /* in frames */
-    uint8_t read[TUN_READ_MAX];
     uint8_t frames[FRAMES_MAX];
 };
 
@@ -92,7 +104,7 @@ struct worker {
     atomic_bool stop;
     struct ring commands, reports;
     struct event_base *base;
-    struct event *on_command, *on_retry;
+    struct event *on_command, *on_retry, *on_serve;
     struct worker_command command; /* taken, and waiting for room for its reports */
     bool command_waits;
     struct traffic *traffic;
@@ -106,12 +118,15 @@ struct worker {
     struct event *tun_readable, *tun_again;
     bool tun_paused;
     struct joiner joiner;
+    struct queue *queue;
+    uint64_t queue_drops; /* of its own that are counted */
+    struct outlet_list ready;
+    struct outlet udp_outlet;
+    uint64_t generation; /* of routes: one more whenever SAs or anchors changed */
     struct outbound out;
     struct traffic_frame frame[ESP_BATCH_MAX];
     struct span payload[ESP_BATCH_MAX];
 
-    uint32_t sender; /* the stream that sent last, 0: UDP */
-    uint64_t sender_at, other_at; /* ms: when it did, and when the one before it did last */
     struct allowance icmp, ondemand;
     struct prefix *demand; /* see WORKER_DEMAND */
     size_t demands;
@@ -151,6 +166,8 @@ void link_add(struct worker *, const struct worker_command *);
 void link_close(struct link *); /* without a report */
 void link_lost(struct link *, enum stream_result, const struct error *); /* closes and reports */
 void link_after_write(struct link *); /* waits for writability if something stayed behind */
+void link_pace_begin(struct link *); /* link_pace.c */
+void link_pace(struct link *, uint64_t now); /* after a write; link_pace.c */
 void links_retry(struct worker *); /* held ones go on, gone ones are reported */
 void links_free(struct worker *);
 
@@ -176,6 +193,11 @@ void tun_resume(struct worker *);
 
 /* ---- outbound.c ---- */
 void outbound_readable(int fd, short what, void *worker);
+void outbound_serve(struct worker *); /* what waits and may go, goes */
+void outlet_init(struct outlet *, struct link *, uint32_t number);
+void outlet_ready(struct worker *, struct outlet *); /* if it is */
+void outlet_rest(struct worker *, struct outlet *); /* its carrier takes no more */
+void outlet_clear(struct worker *, struct outlet *); /* drops what waits */
 void outbound_again(struct worker *, const uint8_t *octets, size_t length); /* what one read gave, once more */
 
 /* ---- hold.c ---- */

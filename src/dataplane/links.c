@@ -2,10 +2,7 @@
 #include "dataplane/internal.h"
 
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static struct link_list *bucket_of(struct worker *worker, uint32_t stream) {
@@ -25,12 +22,14 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
     (void)fd;
     (void)what;
     struct link *link = context;
+    struct worker *worker = link->worker;
     struct error error = {0};
     enum stream_result result = stream_flush(link->stream, &error);
     if (result == STREAM_OK || result == STREAM_AGAIN)
         link_after_write(link);
     else
         link_lost(link, result, &error);
+    outbound_serve(worker);
 }
 
 void link_after_write(struct link *link) {
@@ -40,11 +39,11 @@ void link_after_write(struct link *link) {
     link->full = full;
     if (full) {
         event_add(link->writable, NULL);
+        outlet_rest(link->worker, &link->outlet);
         return;
     }
-    link->refused = link->waited = false;
     event_del(link->writable);
-    tun_resume(link->worker);
+    outlet_ready(link->worker, &link->outlet);
 }
 
 /* Takes it out of the loop and closes it; the struct stays. */
@@ -58,7 +57,7 @@ static void end(struct link *link) {
         stream_free(link->stream);
     link->stream = NULL;
     LIST_REMOVE(link, next);
-    tun_resume(link->worker);
+    outlet_clear(link->worker, &link->outlet);
 }
 
 void link_close(struct link *link) {
@@ -92,9 +91,9 @@ void link_add(struct worker *worker, const struct worker_command *command) {
     }
     link->worker = worker;
     link->carrier = command->carrier;
+    outlet_init(&link->outlet, link, link->carrier.stream);
     LIST_INSERT_HEAD(bucket_of(worker, link->carrier.stream), link, next);
-    int most = NOTSENT_MAX, fd = command->fd;
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    int fd = command->fd;
     struct stream_options options = {.originator = command->originator,
         .transport = command->carrier.transport,
         .tls = command->tls,
@@ -106,6 +105,7 @@ void link_add(struct worker *worker, const struct worker_command *command) {
         link_lost(link, STREAM_FAILED, &error);
         return;
     }
+    link_pace_begin(link);
     if (!watch(link, fd)) {
         fail(&error, OURS, 0, "memory is short: the stream is closed");
         link_lost(link, STREAM_FAILED, &error);

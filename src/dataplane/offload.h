@@ -48,6 +48,11 @@ MUST_USE bool cut_begin(struct cut *, const uint8_t *octets, size_t length);
 size_t cut_longest(const struct cut *); /* octets of its longest packet */
 size_t cut_next_length(const struct cut *); /* octets of the next packet, 0: no more */
 void cut_next(struct cut *, uint8_t *out); /* writes it; room for cut_next_length */
+void cut_skip(struct cut *); /* the next packet is lost */
+size_t cut_packets(const struct cut *); /* that are still to come */
+/* Sets CE (RFC 3168) in all packets, none of which was cut off yet; `octets` is cut->packet, to be written. False: their
+ * ends know no ECN. */
+MUST_USE bool cut_mark(struct cut *, uint8_t *octets);
 
 /* ---- join.c ---- */
 #define JOIN_FLOWS 8 /* that are open at once */

@@ -85,6 +85,42 @@ static void a_burst_is_cut_as_the_reference_cuts_it(void **state) {
     free(mine);
 }
 
+static void a_mark_changes_nothing_else_and_a_packet_skipped_is_the_first(void **state) {
+    (void)state;
+    struct packet *burst = malloc(sizeof *burst), *right = malloc(sizeof *right), *mine = malloc(sizeof *mine);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        uint64_t seed = round + 500;
+        struct random_source random = random_seeded(&seed);
+        struct burst_spec spec = spec_by_chance(&random), marked = spec;
+        marked.tos |= 3;
+        struct random_source again = random;
+        uint64_t kept = seed;
+        burst_build(&again, &marked, right);
+        seed = kept; /* the same octets again */
+        burst_build(&random, &spec, burst);
+        struct packet *first = malloc(sizeof *first);
+        struct cut cut;
+        assert_true(cut_begin(&cut, burst->octets, burst->length));
+        assert_int_equal(cut_packets(&cut), burst_packets(&spec));
+        assert_true(cut_mark(&cut, burst->octets + TUN_HEADER_LENGTH) == ((spec.tos & 3) != 0));
+        const struct burst_spec *wanted = (spec.tos & 3) != 0 ? &marked : &spec;
+        cut_skip(&cut);
+        assert_int_equal(cut_packets(&cut), burst_packets(&spec) - 1);
+        for (size_t n = 1; n < burst_packets(&spec); n++) {
+            reference_packet(wanted, (spec.tos & 3) != 0 ? right : burst, n, first);
+            size_t length = cut_next_length(&cut);
+            assert_int_equal(length, first->length - TUN_HEADER_LENGTH);
+            cut_next(&cut, mine->octets);
+            assert_memory_equal(mine->octets, first->octets + TUN_HEADER_LENGTH, length);
+        }
+        assert_int_equal(cut_next_length(&cut), 0);
+        free(first);
+    }
+    free(burst);
+    free(right);
+    free(mine);
+}
+
 static void a_checksum_left_to_the_device_is_completed(void **state) {
     (void)state;
     struct packet *burst = malloc(sizeof *burst), *mine = malloc(sizeof *mine);
@@ -379,6 +415,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sum_is_the_same_at_every_length_and_alignment),
         cmocka_unit_test(a_burst_is_cut_as_the_reference_cuts_it),
+        cmocka_unit_test(a_mark_changes_nothing_else_and_a_packet_skipped_is_the_first),
         cmocka_unit_test(a_checksum_left_to_the_device_is_completed),
         cmocka_unit_test(cutting_and_joining_gives_the_burst_back),
         cmocka_unit_test(interleaved_flows_keep_every_packet_and_their_order),
