@@ -112,7 +112,6 @@ static void udp_opens(struct world *world, bool opens) {
     world_say(world, "----- UDP %s", opens ? "passes from now on" : "does not pass any more");
     world->udp_blocked = !opens;
     world->udp_was_open |= opens;
-    world->udp_ends += !opens;
     if (!opens)
         disturb(world, SECOND, 60 * SECOND); /* until somebody asks */
 }

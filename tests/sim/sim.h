@@ -171,7 +171,6 @@ struct world {
     size_t restart_disturbances; /* how many there were then: more means that something else went wrong too */
     uint64_t redirects;
     uint64_t restarts;
-    uint64_t udp_ends; /* how often UDP passed and then did not any more */
     struct seen seen[NODES_MAX][SEEN_KINDS][SEEN_MAX]; /* rings */
     uint32_t seen_count[NODES_MAX][SEEN_KINDS];
     uint64_t trace; /* a hash of all that happened: equal for equal seeds */
