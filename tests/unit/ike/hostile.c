@@ -261,6 +261,26 @@ static void unknown_critical_payloads_are_named_and_the_ike_sa_lives(void **stat
     pair_free(p);
 }
 
+/* RFC 6311 is not negotiated: IKEV2_MESSAGE_ID_SYNC (16422) changes no Message ID, and nobody asks when idle for its sake. */
+static void K17_message_ids_are_not_synchronised_on_the_word_of_a_peer(void **state) {
+    (void)state;
+    struct pair *p = up(true);
+    struct forged f;
+    forge_begin(&f);
+    notify_add(&f.m, 16422, span_of("\1\2\3\4\0\0\1\0\0\0\1\0", 12));
+    forge_send(p, &f, INFORMATIONAL);
+    assert_int_equal(notify_answered(p, NULL, NULL), 0);
+    assert_non_null(p->side[B].sa);
+    forge_begin(&f); /* the next one in turn is still the next one */
+    forge_send(p, &f, INFORMATIONAL);
+    assert_int_equal(notify_answered(p, NULL, NULL), 0);
+    for (int side = A; side <= B; side++) {
+        pair_wake(p, p->now + 600 * SECOND); /* no dpddelay: silence */
+        assert_int_equal(p->waiting, 0);
+    }
+    pair_free(p);
+}
+
 static void assert_ended_by_syntax(struct pair *p) {
     assert_int_equal(notify_answered(p, NULL, NULL), NOTIFY_INVALID_SYNTAX);
     assert_null(p->side[B].sa);
@@ -511,6 +531,7 @@ int main(void) {
         cmocka_unit_test(L10_no_flipped_bit_of_a_protected_message_is_taken),
         cmocka_unit_test(L10_a_wrong_icv_is_corrupt_and_an_unprotected_message_is_not),
         cmocka_unit_test(every_cut_and_many_corruptions_of_ike_sa_init_do_no_harm),
+        cmocka_unit_test(K17_message_ids_are_not_synchronised_on_the_word_of_a_peer),
         cmocka_unit_test(unknown_critical_payloads_are_named_and_the_ike_sa_lives),
         cmocka_unit_test(L11_a_syntax_error_in_an_authentic_message_ends_the_ike_sa),
         cmocka_unit_test(last_words_of_the_peer_end_the_ike_sa_with_a_sentence),
