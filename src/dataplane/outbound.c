@@ -229,6 +229,7 @@ static struct outlet *admit(struct worker *worker, struct queue_burst *burst) {
         return NULL;
     }
     burst->generation = worker->generation;
+    counter_add(&esp_sa_counters(burst->route.sa)->bursts_wanted, 1);
     struct outlet *outlet = outlet_of(worker, burst->route.carrier);
     if (outlet == NULL) {
         counter_add(&worker->counters.drops_queue, 1);

@@ -28,6 +28,8 @@ struct esp_config {
 struct esp_counters { /* relaxed atomics: any thread may read, the owner writes */
     _Atomic uint64_t bytes_in, bytes_out; /* inner octets */
     _Atomic uint64_t packets_in, packets_out; /* inner packets */
+    _Atomic uint64_t
+        bursts_wanted; /* that were to go out by this SA, whether they left or wait; counted by who has them wait */
     _Atomic uint64_t replay_drops; /* seen before or left of the window */
     _Atomic uint64_t auth_drops; /* failed authentication */
     _Atomic uint64_t policy_drops; /* authentic, outside the selectors or malformed inside */

@@ -32,11 +32,13 @@ void silence_heard(struct peers *peers, struct peer *peer, uint64_t at) {
     reconnect_not_needed(peers, peer);
 }
 
-/* Whether anything that wants an answer went out since the last look. */
+/* Whether anything that wants an answer went out since the last look, or would have: a stream that takes nothing has what is to
+ * go wait where no packet is counted. */
 static bool something_left(struct peer *peer) {
     uint64_t packets = 0;
     for (const struct child *child = peer->children; child; child = child->next)
-        packets += atomic_load_explicit(&child->counters->packets_out, memory_order_relaxed);
+        packets += atomic_load_explicit(&child->counters->packets_out, memory_order_relaxed) +
+                   atomic_load_explicit(&child->counters->bursts_wanted, memory_order_relaxed);
     bool left = packets != peer->silence.packets;
     peer->silence.packets = packets;
     const struct sa *sa = peer_sa(peer);
