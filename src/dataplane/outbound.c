@@ -65,7 +65,7 @@ static void send_all(struct worker *worker) {
     if (out->route.sa == NULL)
         return;
     seal(worker, out);
-    if (out->used > 0)
+    if (out->link != NULL && out->used > 0)
         write_stream(worker, out);
     out->used = out->packets = 0;
     out->route.sa = NULL;

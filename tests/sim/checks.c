@@ -74,8 +74,7 @@ static void check_agreement(struct world *world) {
             world_fail(world, "%s is up over nothing", node->name);
         /* After a restart an attempt may meet the next fault and be made again; without one nothing ever goes down. */
         uint64_t again = world->restarts + (world->mobike ? 0 : world->roams + world->udp_deaths);
-        if (node->seen_downs > again || node->seen_ups < 1 ||
-            node->seen_ups > 1 + world->redirects + 2 * again)
+        if (node->seen_downs > again || node->seen_ups < 1 || node->seen_ups > 1 + world->redirects + 2 * again)
             world_fail(world, "%s lost its IKE SA: it came up %" PRIu64 " times, went down %" PRIu64, node->name,
                 node->seen_ups, node->seen_downs);
     }

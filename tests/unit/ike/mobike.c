@@ -135,6 +135,26 @@ static void K8_K14_the_same_request_goes_over_tcp_and_another_exchange_follows(v
     pair_free(p);
 }
 
+/* Answered on the way it was written for, and yet the peer may have seen the other copy last. */
+static void K14_a_request_that_went_two_ways_is_followed_by_another(void **state) {
+    (void)state;
+    struct pair *p = up(false);
+    move_to(p, "198.51.100.7", 4500, false);
+    update(p);
+    pair_drop(p);
+    move_to(p, "198.51.100.7", 40123, true);
+    pair_drop(p);
+    move_to(p, "198.51.100.7", 4500, false);
+    assert_int_equal(p->waiting, 1);
+    pair_step(p);
+    pair_step(p);
+    assert_true(p->side[A].updated.stale);
+    pair_run(p);
+    assert_false(p->side[A].updated.stale);
+    assert_int_equal(p->side[A].count[IKE_EVENT_UPDATED], 2);
+    pair_free(p);
+}
+
 static void K14_what_was_outstanding_goes_again_and_the_update_behind_it(void **state) {
     (void)state;
     struct pair *p = up(false);
@@ -388,6 +408,7 @@ int main(void) {
         cmocka_unit_test(MOBIKE_is_on_when_both_sides_want_it),
         cmocka_unit_test(K8_the_peer_follows_to_where_the_update_came_from),
         cmocka_unit_test(K8_K14_the_same_request_goes_over_tcp_and_another_exchange_follows),
+        cmocka_unit_test(K14_a_request_that_went_two_ways_is_followed_by_another),
         cmocka_unit_test(K14_what_was_outstanding_goes_again_and_the_update_behind_it),
         cmocka_unit_test(K14_answers_that_always_come_another_way_are_not_asked_for_for_ever),
         cmocka_unit_test(K8_it_works_after_a_rekey_that_either_side_began),
