@@ -64,22 +64,6 @@ static bool read_prefixes(struct reader *r, struct prefix *list, size_t *count) 
     return true;
 }
 
-static void write_identity(struct writer *w, const struct identity *id) {
-    writer_u8(w, id->type);
-    writer_u16(w, (uint16_t)id->length);
-    writer_octets(w, id->data, id->length);
-}
-
-static bool read_identity(struct reader *r, struct identity *id) {
-    uint16_t length;
-    *id = (struct identity){0};
-    if (!reader_u8(r, &id->type) || !reader_u16(r, &length) || length > sizeof id->data ||
-        !reader_copy(r, length, id->data))
-        return false;
-    id->length = length;
-    return id->type != ID_NONE || length == 0;
-}
-
 /* Names have a fixed room, are ended by a NUL and zero behind it. */
 static bool read_name(struct reader *r, char *name, size_t room) {
     if (!reader_copy(r, room, (uint8_t *)name) || name[room - 1] != 0)
@@ -110,8 +94,8 @@ static bool is_device_name(const char *name) {
 static void write_auth(struct writer *w, const struct monitor_request *q) {
     write_name(w, q->auth.connection, sizeof q->auth.connection);
     writer_u16(w, q->auth.prf);
-    write_identity(w, &q->auth.local_id);
-    write_identity(w, &q->auth.remote_id);
+    identity_pack(w, &q->auth.local_id);
+    identity_pack(w, &q->auth.remote_id);
     writer_u32(w, (uint32_t)q->auth.local_octets.length);
     writer_span(w, q->auth.local_octets);
     writer_u32(w, (uint32_t)q->auth.remote_octets.length);
@@ -125,8 +109,8 @@ static bool read_octets(struct reader *r, struct span *octets) {
 
 static bool read_auth(struct reader *r, struct monitor_request *q) {
     return read_name(r, q->auth.connection, sizeof q->auth.connection) && q->auth.connection[0] != 0 &&
-           reader_u16(r, &q->auth.prf) && prf_supported(q->auth.prf) && read_identity(r, &q->auth.local_id) &&
-           q->auth.local_id.type != ID_NONE && read_identity(r, &q->auth.remote_id) &&
+           reader_u16(r, &q->auth.prf) && prf_supported(q->auth.prf) && identity_unpack(r, &q->auth.local_id) &&
+           q->auth.local_id.type != ID_NONE && identity_unpack(r, &q->auth.remote_id) &&
            read_octets(r, &q->auth.local_octets) && q->auth.local_octets.length > 0 &&
            read_octets(r, &q->auth.remote_octets);
 }

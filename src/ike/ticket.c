@@ -58,20 +58,6 @@ void ike_ticket_jar_free(struct ike_ticket_jar *jar) {
 
 /* --- what is in one --- */
 
-static void write_identity(struct writer *w, const struct identity *id) {
-    writer_u8(w, id->type);
-    writer_u16(w, (uint16_t)id->length);
-    writer_octets(w, id->data, id->length);
-}
-
-static bool read_identity(struct reader *r, struct identity *id) {
-    uint16_t length;
-    if (!reader_u8(r, &id->type) || !reader_u16(r, &length) || length > sizeof id->data)
-        return false;
-    id->length = length;
-    return reader_copy(r, length, id->data);
-}
-
 static void write_state(struct writer *w, const struct ike_ticket *ticket) {
     writer_u8(w, TICKET_VERSION);
     writer_u64(w, ticket->until);
@@ -81,8 +67,8 @@ static void write_state(struct writer *w, const struct ike_ticket *ticket) {
     writer_u16(w, ticket->suite.key_bits);
     writer_u16(w, ticket->suite.integ);
     writer_octets(w, ticket->sk_d, prf_length(ticket->prf));
-    write_identity(w, &ticket->local_id);
-    write_identity(w, &ticket->remote_id);
+    identity_pack(w, &ticket->local_id);
+    identity_pack(w, &ticket->remote_id);
 }
 
 static bool read_state(struct reader r, struct ike_ticket *ticket) {
@@ -91,8 +77,8 @@ static bool read_state(struct reader r, struct ike_ticket *ticket) {
            reader_u16(&r, &ticket->prf) && reader_u16(&r, &ticket->ke) && reader_u16(&r, &ticket->suite.encr) &&
            reader_u16(&r, &ticket->suite.key_bits) && reader_u16(&r, &ticket->suite.integ) &&
            prf_supported(ticket->prf) && cipher_supported(ticket->suite) &&
-           reader_copy(&r, prf_length(ticket->prf), ticket->sk_d) && read_identity(&r, &ticket->local_id) &&
-           read_identity(&r, &ticket->remote_id) && reader_end(&r);
+           reader_copy(&r, prf_length(ticket->prf), ticket->sk_d) && identity_unpack(&r, &ticket->local_id) &&
+           identity_unpack(&r, &ticket->remote_id) && reader_end(&r);
 }
 
 size_t ticket_seal(

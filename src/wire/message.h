@@ -85,6 +85,10 @@ struct identity {
 };
 MUST_USE bool identity_read(struct span body, struct identity *, struct error *);
 void identity_write(struct writer *, const struct identity *); /* the payload's body; type, 3 zero octets, data */
+/* Our own form, for what we alone write and read (tickets, the monitor's requests): type, a length of 16 bits, data. ID_NONE
+ * has no data; false where it has, where the data is longer than an identity's, or cut. `out` is zero behind the data. */
+void identity_pack(struct writer *, const struct identity *);
+MUST_USE bool identity_unpack(struct reader *, struct identity *out);
 bool identity_equal(const struct identity *, const struct identity *);
 #define IDENTITY_TEXT_MAX 300
 /* "10.0.0.1", "@east.example", "user@example", "@#6b6579" (key id): as ipsec.conf writes them. Octets that don't print

@@ -28,6 +28,22 @@ void identity_write(struct writer *w, const struct identity *id) {
     writer_octets(w, id->data, id->length);
 }
 
+void identity_pack(struct writer *w, const struct identity *id) {
+    writer_u8(w, id->type);
+    writer_u16(w, (uint16_t)id->length);
+    writer_octets(w, id->data, id->length);
+}
+
+bool identity_unpack(struct reader *r, struct identity *id) {
+    uint16_t length;
+    *id = (struct identity){0};
+    if (!reader_u8(r, &id->type) || !reader_u16(r, &length) || length > sizeof id->data ||
+        !reader_copy(r, length, id->data))
+        return false;
+    id->length = length;
+    return id->type != ID_NONE || length == 0;
+}
+
 bool identity_equal(const struct identity *a, const struct identity *b) {
     return a->type == b->type && a->length == b->length && memcmp(a->data, b->data, a->length) == 0;
 }
