@@ -46,6 +46,7 @@ enum config_encapsulation { ENCAPSULATION_AUTO, ENCAPSULATION_YES };
 #define CONFIG_PORTS_MAX 8
 
 #define CONFIG_PATH_MAX 256
+#define CONFIG_CONGESTION_MAX 16 /* Linux' TCP_CA_NAME_MAX */
 #define CONFIG_GATEWAYS_MAX 512
 
 enum config_redirect { REDIRECT_NO, REDIRECT_YES, REDIRECT_UNDER_LOAD }; /* global-redirect=no|yes|auto */
@@ -100,6 +101,7 @@ struct config_connection {
     uint32_t keying_tries; /* 0: for ever */
     enum config_choice enable_tcp;
     uint16_t tcp_remote_port;
+    char tcp_congestion[CONFIG_CONGESTION_MAX]; /* of the connections that we open; empty: the host's default */
     enum config_choice enable_tls; /* not CHOICE_YES together with enable_tcp */
     uint16_t tls_remote_port;
     char tls_server_name[256]; /* empty: the name or address that is dialled */
@@ -122,6 +124,7 @@ struct config {
     size_t listen_tcps; /* 0: no */
     uint16_t listen_tls[CONFIG_PORTS_MAX];
     size_t listen_tlss; /* 0: no */
+    char listen_tcp_congestion[CONFIG_CONGESTION_MAX]; /* of what is accepted, TLS too; empty: the host's default */
     char tls_cert[CONFIG_PATH_MAX], tls_key[CONFIG_PATH_MAX]; /* for config_file_text; both or none */
     char keylog[CONFIG_PATH_MAX]; /* a directory for the keys of all SAs, absolute; empty: they are told to nobody */
     char web_host[256]; /* web-fallback, an address without brackets, or a name; empty: none */
@@ -176,5 +179,9 @@ bool secrets_psk(const struct secrets *, const struct identity *local, const str
 /* For `iketcpd --check`: adds a warning (at path:1:1) for each connection whose identities are known and have no key. */
 void config_check_secrets(
     const struct config *, const struct secrets *, const char *secrets_path, struct diagnostics *);
+/* For `iketcpd --check`: adds a warning (at path:1:1) for each congestion control that is not among `available`, names with
+ * blanks between them, as /proc/sys/net/ipv4/tcp_available_congestion_control lists those that are loaded. */
+void config_check_congestion(
+    const struct config *, const char *available, const char *config_path, struct diagnostics *);
 
 #endif

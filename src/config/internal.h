@@ -155,7 +155,7 @@ void settings_choose(const struct sections *, const struct section *, struct cho
 typedef bool value_reader(const struct reading *, const struct keyword *, void *at);
 value_reader read_bool, read_choice, read_check, read_seconds, read_milliseconds, read_percent, read_u16, read_u32;
 value_reader read_tries, read_replay_window, read_esn, read_ports, read_listen, read_tun_name, read_also, read_authby;
-value_reader read_tcponly, read_timeout, read_gateway, read_gateways, read_keylog;
+value_reader read_tcponly, read_timeout, read_gateway, read_gateways, read_keylog, read_congestion;
 value_reader read_tls_ports, read_pem, read_private_pem, read_web, read_proxy, read_server_name, read_alpn;
 value_reader read_host, read_id, read_subnet, read_subnets, read_source_ip, read_ike, read_esp, read_protoport;
 /* "tcp/443", "17/1701", "icmp", "udp/%any", "tcp/1024-65535". A sentence, or NULL when *out is set. */

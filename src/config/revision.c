@@ -88,6 +88,7 @@ uint64_t connection_revision(const struct config_connection *c) {
     text(&hash, c->tls_server_name);
     text(&hash, c->tls_alpn);
     text(&hash, c->tls_ca);
+    text(&hash, c->tcp_congestion);
     number(&hash, (uint64_t)c->proxy.kind << 16 | c->proxy.port);
     text(&hash, c->proxy.user);
     text(&hash, c->proxy.password);

@@ -299,16 +299,27 @@ bool read_keylog(const struct reading *reading, const struct keyword *keyword, v
     return true;
 }
 
-bool read_tun_name(const struct reading *reading, const struct keyword *keyword, void *at) {
+/* A name as the kernel takes it, with all octets behind it 0. */
+static bool read_kernel_name(const struct reading *reading, const struct keyword *keyword, void *at, const char *what) {
     size_t length = strlen(reading->value);
     if (length == 0 || length >= keyword->size || reading->value[0] == '.')
-        return wrong(reading, "the name of a network device has 1 to 15 letters, digits, '-', '_' or '.'");
+        return wrong(reading, what);
     for (size_t i = 0; i < length; i++)
         if (!isalnum((unsigned char)reading->value[i]) && !strchr("-_.", reading->value[i]))
-            return wrong(reading, "the name of a network device has 1 to 15 letters, digits, '-', '_' or '.'");
+            return wrong(reading, what);
     memset(at, 0, keyword->size);
     memcpy(at, reading->value, length);
     return true;
+}
+
+bool read_tun_name(const struct reading *reading, const struct keyword *keyword, void *at) {
+    return read_kernel_name(
+        reading, keyword, at, "the name of a network device has 1 to 15 letters, digits, '-', '_' or '.'");
+}
+
+bool read_congestion(const struct reading *reading, const struct keyword *keyword, void *at) {
+    return read_kernel_name(reading, keyword, at,
+        "the name of a congestion control has 1 to 15 letters, digits, '-', '_' or '.', such as cubic or bbr");
 }
 
 bool read_also(const struct reading *reading, const struct keyword *keyword, void *at) {

@@ -146,10 +146,23 @@ static bool check_secrets(const struct command_line *line, const struct config *
     return good;
 }
 
+/* What the kernel has loaded; a host that does not tell is not complained about. */
+static void check_congestion(const struct config *config, const char *path, struct diagnostics *d) {
+    char available[512];
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control", "re");
+    if (file == NULL)
+        return;
+    if (fgets(available, sizeof available, file) != NULL)
+        config_check_congestion(config, available, path, d);
+    fclose(file);
+}
+
 static int check(const struct command_line *line) {
     struct diagnostics d = {0};
     struct config_source *source = config_source_read(line->monitor.config_path);
     struct config *config = source != NULL ? config_parse(source, &d) : NULL;
+    if (config != NULL)
+        check_congestion(config, line->monitor.config_path, &d);
     bool good = print_diagnostics(&d) && config != NULL;
     good = check_secrets(line, config) && good;
     if (good)

@@ -59,8 +59,12 @@ struct monitor_answer {
 typedef void (*monitor_done)(void *context, const struct monitor_answer *);
 
 void monitor_auth(struct monitor_client *, const struct peer_auth_wanted *, monitor_done, void *context);
+/* HOST_UDP or HOST_TCP_LISTEN */
 void monitor_socket(
     struct monitor_client *, enum host_socket_kind, const struct address *local, monitor_done, void *context);
+/* A HOST_TCP for a connection of that name, whose tcp-congestion= the monitor reads itself. */
+void monitor_client_socket(
+    struct monitor_client *, const char *connection, const struct address *local, monitor_done, void *context);
 void monitor_tun(struct monitor_client *, const char *name, uint32_t mtu, monitor_done, void *context);
 void monitor_routes_set(struct monitor_client *, const struct host_route_set *, monitor_done, void *context);
 void monitor_routes_drop(struct monitor_client *, uint32_t owner);

@@ -308,6 +308,13 @@ void monitor_socket(struct monitor_client *c, enum host_socket_kind kind, const 
     ask(c, &q, done, context);
 }
 
+void monitor_client_socket(
+    struct monitor_client *c, const char *connection, const struct address *local, monitor_done done, void *context) {
+    struct monitor_request q = {.kind = REQUEST_SOCKET, .socket = HOST_TCP, .address = *local};
+    memcpy(q.connection, connection, strnlen(connection, sizeof q.connection - 1));
+    ask(c, &q, done, context);
+}
+
 void monitor_tun(struct monitor_client *c, const char *name, uint32_t mtu, monitor_done done, void *context) {
     struct monitor_request q = {.kind = REQUEST_TUN, .mtu = mtu};
     memcpy(q.name, name, strnlen(name, sizeof q.name - 1));

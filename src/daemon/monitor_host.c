@@ -12,9 +12,15 @@ static void log_warnings(const struct monitor *m) {
 }
 
 void monitor_serve_socket(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
-    if (monitor_may_open_socket(m->config, q->socket, &q->address, &a->error) &&
-        !host_socket(m->host, q->socket, &q->address, &a->fd, &a->error))
+    const char *congestion;
+    struct error error;
+    if (!monitor_may_open_socket(m->config, q->socket, &q->address, &a->error) ||
+        !monitor_congestion_of(m->config, q, &congestion, &a->error))
+        return;
+    if (!host_socket(m->host, q->socket, &q->address, &a->fd, &a->error))
         a->fd = -1;
+    else if (congestion != NULL && !host_socket_congestion(a->fd, congestion, &error))
+        log_warning("%s; the host's default is used", error.text); /* a slower tunnel is better than none */
 }
 
 void monitor_serve_tun(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {

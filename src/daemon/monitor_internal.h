@@ -80,6 +80,8 @@ bool monitor_identities_fit(
     const struct config_connection *, const struct identity *local, const struct identity *remote);
 void monitor_serve_auth(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 bool monitor_may_open_socket(const struct config *, enum host_socket_kind, const struct address *, struct error *);
+/* *name: what TCP_CONGESTION of such a socket is to be, in the configuration; NULL: the host's default. False: no such connection. */
+bool monitor_congestion_of(const struct config *, const struct monitor_request *, const char **name, struct error *);
 bool monitor_may_open_tun(const struct monitor *, const char *name, struct error *);
 bool monitor_may_route(const struct monitor *, const struct host_route_set *, struct error *);
 void monitor_serve_socket(struct monitor *, const struct monitor_request *, struct monitor_answer *);

@@ -23,6 +23,23 @@ bool monitor_may_open_socket(
         (unsigned)port);
 }
 
+bool monitor_congestion_of(
+    const struct config *config, const struct monitor_request *q, const char **name, struct error *err) {
+    *name = NULL;
+    if (q->socket == HOST_TCP_LISTEN && config->listen_tcp_congestion[0] != 0)
+        *name = config->listen_tcp_congestion;
+    if (q->socket != HOST_TCP)
+        return true;
+    for (size_t i = 0; i < config->connections; i++) {
+        const struct config_connection *c = &config->connection[i];
+        if (strcmp(c->name, q->connection) != 0)
+            continue;
+        *name = c->tcp_congestion[0] != 0 ? c->tcp_congestion : NULL;
+        return true;
+    }
+    return fail(err, CONFIG, 0, "there is no conn '%s'", q->connection);
+}
+
 bool monitor_may_open_tun(const struct monitor *m, const char *name, struct error *err) {
     if (m->tuns >= TUNS_MAX)
         return fail(err, OURS, 0, "%u TUN devices are enough", m->tuns);

@@ -118,6 +118,7 @@ static bool read_auth(struct reader *r, struct monitor_request *q) {
 static void write_socket(struct writer *w, const struct monitor_request *q) {
     writer_u8(w, (uint8_t)q->socket);
     write_address(w, &q->address);
+    write_name(w, q->connection, sizeof q->connection);
 }
 
 static bool read_socket(struct reader *r, struct monitor_request *q) {
@@ -125,7 +126,7 @@ static bool read_socket(struct reader *r, struct monitor_request *q) {
     if (!reader_u8(r, &kind) || kind > HOST_TCP || !read_address(r, &q->address) || q->address.family == 0)
         return false;
     q->socket = (enum host_socket_kind)kind;
-    return true;
+    return read_name(r, q->connection, sizeof q->connection) && (kind == HOST_TCP) == (q->connection[0] != 0);
 }
 
 static void write_tun(struct writer *w, const struct monitor_request *q) {
@@ -207,6 +208,7 @@ static bool read_nothing(struct reader *r, struct monitor_request *q) {
 /* ---------------------------------------------------------------- the table ---- */
 
 #define ADDRESS_OCTETS 23
+#define SOCKET_OCTETS (1 + ADDRESS_OCTETS + MONITOR_CONNECTION_MAX)
 #define PREFIX_OCTETS (ADDRESS_OCTETS + 1)
 #define ROUTES_FIXED (4 + 2 + 3 * ADDRESS_OCTETS + 12)
 
@@ -219,7 +221,7 @@ static const struct shape {
     bool (*read)(struct reader *, struct monitor_request *);
 } shapes[] = {
     {REQUEST_AUTH, "AUTH", 80, MONITOR_RECORD_MAX, true, write_auth, read_auth},
-    {REQUEST_SOCKET, "SOCKET", 1 + ADDRESS_OCTETS, 1 + ADDRESS_OCTETS, true, write_socket, read_socket},
+    {REQUEST_SOCKET, "SOCKET", SOCKET_OCTETS, SOCKET_OCTETS, true, write_socket, read_socket},
     {REQUEST_TUN, "TUN", MONITOR_TUN_NAME_MAX + 4, MONITOR_TUN_NAME_MAX + 4, true, write_tun, read_tun},
     {REQUEST_ROUTES_SET, "ROUTES_SET", ROUTES_FIXED, ROUTES_FIXED + 2 * HOST_PREFIXES_MAX *PREFIX_OCTETS, true,
         write_routes_set, read_routes_set},

@@ -65,5 +65,7 @@ enum host_socket_kind { HOST_UDP, HOST_TCP_LISTEN, HOST_TCP };
  * v6 only). HOST_UDP: PKTINFO on, large buffers, IP_RECVERR, no fragmentation bit (DF off). HOST_TCP_LISTEN: listening.
  * HOST_TCP: to be connected by who gets it. */
 MUST_USE bool host_socket(struct host *, enum host_socket_kind, const struct address *local, int *fd, struct error *);
+/* TCP_CONGESTION: `name` for a TCP socket, or for all that a listener accepts from now on. The kernel loads the module. */
+MUST_USE bool host_socket_congestion(int fd, const char *name, struct error *);
 
 #endif

@@ -1,6 +1,7 @@
 /* socket.c: outer sockets, made here because their mark, their buffers and ports below 1024 take privilege. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -73,4 +74,11 @@ bool host_socket(struct host *h, enum host_socket_kind kind, const struct addres
     *fd = -1;
     return fail(err, HOST, 0, "%s %s: %s%s", kind == HOST_UDP ? "UDP" : "TCP", address_port_text(local, text),
         strerror(why), why == EADDRINUSE ? "; another program, perhaps an IKE daemon, has this port" : "");
+}
+
+bool host_socket_congestion(int fd, const char *name, struct error *err) {
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0)
+        return true;
+    return fail(err, HOST, 0, "the congestion control '%s': %s%s", name, strerror(errno),
+        errno == ENOENT ? "; this kernel does not have it" : "");
 }

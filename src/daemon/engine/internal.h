@@ -146,6 +146,7 @@ bool proxy_knows_names(const struct engine *, const char *connection);
 struct listening {
     enum transport transport; /* UDP or TCP */
     bool plain, tls; /* TCP: which of them is taken there, by the first octets */
+    char congestion[CONFIG_CONGESTION_MAX]; /* TCP: what the monitor has set */
     struct address address; /* with port */
     struct tcp_listener *tcp;
 };

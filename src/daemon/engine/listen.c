@@ -21,6 +21,8 @@ static void want(struct listeners *listeners, const struct listening *kind, uint
     else if (one.address.family != family)
         return;
     one.address.port = port;
+    if (one.transport == TRANSPORT_TCP)
+        memcpy(one.congestion, config->listen_tcp_congestion, sizeof one.congestion);
     for (size_t i = 0; i < listeners->wanteds; i++) { /* one socket for TCP and TLS */
         struct listening *other = &listeners->wanted[i];
         if (other->transport != one.transport || !address_equal(&other->address, &one.address))
@@ -53,7 +55,8 @@ static void want_all(struct listeners *listeners, const struct config *config) {
 }
 
 static bool same(const struct listening *a, const struct listening *b) {
-    return a->transport == b->transport && address_equal(&a->address, &b->address);
+    return a->transport == b->transport && address_equal(&a->address, &b->address) &&
+           strcmp(a->congestion, b->congestion) == 0;
 }
 
 static const struct listening *among(const struct listening *one, const struct listening *list, size_t count) {

@@ -186,7 +186,7 @@ static void ask_socket(struct connecting *connecting, struct address local) {
         local = (struct address){.family = connecting->wanted.remote.family};
     local.port = 0; /* C6: any local port */
     connecting->asked = true;
-    monitor_socket(connecting->engine->monitor, HOST_TCP, &local, on_socket, connecting);
+    monitor_client_socket(connecting->engine->monitor, connecting->name, &local, on_socket, connecting);
 }
 
 static void on_proxy_found(void *context, const struct address *list, size_t count, const struct error *error) {

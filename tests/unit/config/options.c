@@ -67,6 +67,40 @@ static void setup_defaults_and_options(void **state) {
     config_free(config);
 }
 
+static void a_congestion_control_is_a_name_as_the_kernel_has_them(void **state) {
+    (void)state;
+    struct config *config = meaning("config setup\n listen-tcp-congestion=cubic\n");
+    assert_string_equal(config->listen_tcp_congestion, "cubic");
+    config_free(config);
+    config = meaning(conn_with(""));
+    assert_string_equal(config->listen_tcp_congestion, "");
+    assert_string_equal(config->connection[0].tcp_congestion, "");
+    config_free(config);
+    static const char *const bad[] = {"a_name_as_long_16", "../x", "two words"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "config setup\n listen-tcp-congestion=\"%s\"\n", bad[i]);
+        assert_non_null(strstr(said(text), "the name of a congestion control has 1 to 15 letters"));
+    }
+}
+
+static void a_congestion_control_that_is_not_loaded_is_a_warning_of_check(void **state) {
+    (void)state;
+    char text[9000];
+    snprintf(text, sizeof text, "config setup\n listen-tcp-congestion=bbr\n%s", conn_with("\ttcp-congestion=vegas\n"));
+    struct config *config = meaning(text);
+    struct diagnostics d = {0};
+    config_check_congestion(config, "reno bbr vegas\n", "f", &d);
+    assert_string_equal(lines_of(&d), "");
+    config_check_congestion(config, "reno bbr2 cubic\n", "f", &d);
+    assert_string_equal(lines_of(&d),
+        "f:1:1: warning: listen-tcp-congestion: the congestion control 'bbr' is not loaded here, but reno bbr2 cubic; "
+        "unless the kernel has a module tcp_bbr to load, the host's default is used\n"
+        "f:1:1: warning: conn c: the congestion control 'vegas' is not loaded here, but reno bbr2 cubic; "
+        "unless the kernel has a module tcp_vegas to load, the host's default is used\n");
+    config_free(config);
+}
+
 /* One row an option: a line, and a look at what it set. */
 #define CHECK(line, what) \
     do { \
@@ -104,6 +138,7 @@ static void each_option_sets_its_field(void **state) {
     CHECK("tcponly=yes", c.enable_tcp == CHOICE_YES);
     CHECK("tcponly=no", c.enable_tcp == CHOICE_FALLBACK);
     CHECK("tcp-remoteport=443", c.tcp_remote_port == 443);
+    CHECK("tcp-congestion=bbr", strcmp(c.tcp_congestion, "bbr") == 0);
     CHECK("mobike=yes", c.mobike);
     CHECK("mobike-nat=no", !c.mobike_nat);
     CHECK("udp-retry=5m", c.udp_retry_s == 300);
@@ -290,9 +325,9 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
         "mobike=yes", "mobike-nat=no", "udp-retry=2m", "esn=no", "fragmentation=no", "encapsulation=yes",
         "ikelifetime=7h", "salifetime=7h", "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99",
         "dpdaction=clear", "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no",
-        "tcp-remoteport=443", "replay-window=256", "ike=aes256", "esp=aes256", "leftsourceip=10.0.0.1",
-        "leftprotoport=tcp", "leftsubnet=10.0.0.0/16,10.1.0.0/16", "leftsubnets={10.0.0.0/16,10.1.0.0/16}",
-        "leftsubnet=10.0.0.0/16[udp]", "type=transport"};
+        "tcp-remoteport=443", "tcp-congestion=bbr", "replay-window=256", "ike=aes256", "esp=aes256",
+        "leftsourceip=10.0.0.1", "leftprotoport=tcp", "leftsubnet=10.0.0.0/16,10.1.0.0/16",
+        "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]", "type=transport"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char more[64];
@@ -489,6 +524,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_libreswan_but_for_enable_tcp),
         cmocka_unit_test(setup_defaults_and_options),
+        cmocka_unit_test(a_congestion_control_is_a_name_as_the_kernel_has_them),
+        cmocka_unit_test(a_congestion_control_that_is_not_loaded_is_a_warning_of_check),
         cmocka_unit_test(each_option_sets_its_field),
         cmocka_unit_test(booleans_and_keywords_disregard_case),
         cmocka_unit_test(auto_has_libreswans_words),

@@ -3,7 +3,10 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 
 static const char config_text[] = "config setup\n"
                                   "    listen-tcp=443,4500\n"
+                                  "    listen-tcp-congestion=reno\n"
                                   "conn office\n"
                                   "    left=192.0.2.1\n"
                                   "    leftid=@west\n"
@@ -24,6 +28,7 @@ static const char config_text[] = "config setup\n"
                                   "conn roads\n"
                                   "    left=192.0.2.1\n"
                                   "    right=%any\n"
+                                  "    tcp-congestion=reno\n"
                                   "    authby=secret\n"
                                   "    auto=add\n";
 static const char secrets_text[] = "@west @east : PSK \"between the two\"\n";
@@ -189,6 +194,44 @@ static void sockets_only_for_the_ports_of_the_configuration(void **context) {
     assert_string_not_equal(refusal_of_socket(HOST_TCP_LISTEN, "0.0.0.0", 0), "");
 }
 
+static struct monitor_answer ask_socket(enum host_socket_kind kind, const char *connection, uint16_t port) {
+    struct monitor_request q = {.kind = REQUEST_SOCKET, .socket = kind, .address = address("127.0.0.1")};
+    strcpy(q.connection, connection);
+    q.address.port = port;
+    return ask(&q);
+}
+
+/* What a socket got, which is closed; "": no socket. */
+static const char *congestion_of(struct monitor_answer answer) {
+    static char name[16];
+    socklen_t size = sizeof name;
+    memset(name, 0, sizeof name);
+    if (answer.fd < 0)
+        return "";
+    assert_int_equal(getsockopt(answer.fd, IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+    close(answer.fd);
+    return name;
+}
+
+static void a_stream_has_the_congestion_control_of_its_connection_and_a_listener_that_of_the_setup(void **context) {
+    (void)context;
+    if (geteuid() != 0)
+        skip();
+    assert_string_equal(congestion_of(ask_socket(HOST_TCP_LISTEN, "", 4500)), "reno");
+    assert_string_equal(congestion_of(ask_socket(HOST_TCP, "roads", 0)), "reno");
+    int plain = socket(AF_INET, SOCK_STREAM, 0);
+    char usual[16];
+    snprintf(usual, sizeof usual, "%s", congestion_of((struct monitor_answer){.fd = plain}));
+    assert_string_equal(congestion_of(ask_socket(HOST_TCP, "office", 0)), usual);
+    struct monitor_answer a = ask_socket(HOST_TCP, "nothing", 0);
+    assert_int_equal(a.fd, -1);
+    assert_string_equal(a.error.text, "there is no conn 'nothing'");
+    /* what the kernel does not have: a stream with the host's default, and a warning */
+    strcpy(monitor->config->connection[1].tcp_congestion, "no-such");
+    assert_string_equal(congestion_of(ask_socket(HOST_TCP, "roads", 0)), usual);
+    strcpy(monitor->config->connection[1].tcp_congestion, "reno");
+}
+
 static const char *refusal_of_route(const char *remote, const char *source) {
     static struct error err;
     struct host_route_set set = {.owner = 1, .remotes = 1, .remote = {prefix(remote)}};
@@ -313,6 +356,8 @@ int main(void) {
         cmocka_unit_test_setup(a_wrong_identity_is_an_answer_and_not_the_engines_end, setup_serving),
         cmocka_unit_test_setup(a_pair_without_a_key_is_said, setup_serving),
         cmocka_unit_test_setup(sockets_only_for_the_ports_of_the_configuration, setup_serving),
+        cmocka_unit_test_setup(
+            a_stream_has_the_congestion_control_of_its_connection_and_a_listener_that_of_the_setup, setup_serving),
         cmocka_unit_test_setup(routes_only_for_what_connections_have_behind_them, setup_serving),
         cmocka_unit_test_setup(one_device_name_is_allowed, setup_serving),
         cmocka_unit_test_setup(a_request_at_the_wrong_time_ends_the_engine, setup_serving),

@@ -3,6 +3,8 @@
 
 #include "daemon/monitor_wire.h"
 
+#define SAMPLES 12
+
 static uint8_t record[MONITOR_RECORD_MAX];
 
 static struct monitor_request auth_request(void) {
@@ -37,13 +39,20 @@ static struct monitor_request tun_request(const char *name, uint32_t mtu) {
     return q;
 }
 
-static size_t samples(struct monitor_request out[11]) {
+static struct monitor_request client_request(const char *connection) {
+    struct monitor_request q = {.kind = REQUEST_SOCKET, .socket = HOST_TCP, .address = {.family = 4}};
+    strncpy(q.connection, connection, sizeof q.connection - 1);
+    return q;
+}
+
+static size_t samples(struct monitor_request out[SAMPLES]) {
     size_t n = 0;
     out[n++] = auth_request();
     out[n++] = routes_request();
     out[n++] = tun_request("iketcp0", 1400);
     out[n] = (struct monitor_request){.kind = REQUEST_SOCKET, .socket = HOST_TCP_LISTEN, .address = address("::")};
     out[n++].address.port = 4500;
+    out[n++] = client_request("office");
     out[n++] = (struct monitor_request){.kind = REQUEST_ROUTES_DROP, .owner = 9};
     out[n++] = (struct monitor_request){.kind = REQUEST_SOURCE, .address = address("192.0.2.1")};
     out[n++] = (struct monitor_request){.kind = REQUEST_ADDRESSES, .address = {.family = 6}};
@@ -73,7 +82,7 @@ static bool is_taken(struct span octets) {
 
 static void every_request_comes_back_as_it_went(void **context) {
     (void)context;
-    struct monitor_request list[11], back;
+    struct monitor_request list[SAMPLES], back;
     struct error err;
     size_t count = samples(list);
     for (size_t i = 0; i < count; i++) {
@@ -92,7 +101,7 @@ static void every_request_comes_back_as_it_went(void **context) {
 
 static void every_truncation_and_every_longer_record_is_refused(void **context) {
     (void)context;
-    struct monitor_request list[11];
+    struct monitor_request list[SAMPLES];
     size_t count = samples(list);
     for (size_t i = 0; i < count; i++) {
         struct span octets = written(&list[i]);
@@ -120,7 +129,7 @@ static void random_octets_never_crash_and_what_is_taken_is_sound(void **context)
     (void)context;
     uint64_t seed = 1;
     struct random_source random = random_seeded(&seed);
-    struct monitor_request list[11], q;
+    struct monitor_request list[SAMPLES], q;
     struct error err;
     size_t count = samples(list);
     for (int i = 0; i < 200000; i++) {
@@ -169,7 +178,14 @@ static void numbers_out_of_range_are_refused(void **context) {
     assert_false(is_taken(written(&q)));
     q = (struct monitor_request){.kind = REQUEST_SOCKET, .socket = (enum host_socket_kind)3, .address = address("::")};
     assert_false(is_taken(written(&q)));
-    q.socket = HOST_UDP;
+    q = client_request("");
+    assert_false(is_taken(written(&q)));
+    q = client_request("office");
+    assert_true(is_taken(written(&q)));
+    q.socket = HOST_TCP_LISTEN; /* a listener belongs to no connection */
+    assert_false(is_taken(written(&q)));
+    q = (struct monitor_request){.kind = REQUEST_SOCKET, .socket = HOST_UDP, .address = address("::")};
+    assert_true(is_taken(written(&q)));
     q.address.family = 5;
     assert_false(is_taken(written(&q)));
     q = (struct monitor_request){.kind = REQUEST_ROUTES_DROP};
