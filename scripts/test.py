@@ -16,7 +16,8 @@ SIM_SEEDS = 10000
 NET_JOBS = 2
 DEMOS = [("tcp", "--transport=tcp", "transport=tcp"), ("udp", "--transport=udp", "transport=udp"),
          ("tls", "--scenario=tls", "scenario=tls transport=tls"), ("proxy", "--scenario=proxy", "scenario=proxy transport=tls"),
-         ("roam", "--scenario=roam", "scenario=roam transport=tcp")]
+         ("roam", "--scenario=roam", "scenario=roam transport=tcp"),
+         ("reconnect", "--scenario=reconnect", "scenario=reconnect transport=tcp")]
 SANITIZER = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
 
