@@ -56,6 +56,15 @@ static void judge_carrier(struct peers *peers, struct sa *sa, const struct carri
         move_to(peers, peer, from, NULL);
 }
 
+/* What the present IKE SA said on this connection may have come too early: the peer's rekey, which makes it, is over only with
+ * our answer, which went out a moment ago. */
+static void predecessor_heard(struct peers *peers, struct peer *peer) {
+    if (!peer->greeted)
+        return;
+    peer->greeted = false;
+    exchange_carried(peers, peer, NULL);
+}
+
 void exchange_receive(
     struct peers *peers, struct sa *sa, const struct carrier *from, struct stream *stream, struct span message) {
     struct ike_output *out = output_take(peers);
@@ -80,6 +89,8 @@ void exchange_receive(
         reconnect_heard(peers, peer);
     if (authentic && peer->phase == PHASE_UP)
         roam_heard(peers, peer, from);
+    if (authentic && sa != peer_sa(peer) && carrier_equal(from, &peer->carrier))
+        predecessor_heard(peers, peer);
     exchange_next_child(peers, peer);
 }
 
@@ -150,6 +161,7 @@ void exchange_greet_predecessors(struct peers *peers, struct peer *peer) {
         if (!out)
             continue;
         ike_sa_liveness(all[i]->ike, peers->now, out);
+        peer->greeted |= out->datagrams > 0;
         exchange_follow(peers, all[i], out, NULL);
         output_give(peers, out);
     }
@@ -179,15 +191,23 @@ void exchange_routability(struct peers *peers, struct peer *peer) {
     on_present(peers, peer, ike_sa_routability);
 }
 
+/* The present one's request, and those of predecessors that go the same way. */
 void exchange_try(struct peers *peers, struct peer *peer) {
-    const struct carrier *trial = &peer->roam.trial;
-    struct sa *sa = peer_sa(peer);
-    struct ike_output *out = sa ? output_take(peers) : NULL;
-    if (!out)
-        return;
-    ike_sa_carried(sa->ike, peers->now, &trial->local, &trial->remote, trial->transport != TRANSPORT_UDP, true, out);
-    exchange_follow(peers, sa, out, NULL);
-    output_give(peers, out);
+    struct sa *all[PEER_SAS_MAX];
+    size_t count = 0;
+    for (struct sa *sa = peer->sas; sa && count < PEER_SAS_MAX; sa = sa->next)
+        if (!sa->closed && peer_way(peer, sa) == &peer->roam.trial)
+            all[count++] = sa;
+    for (size_t i = 0; i < count; i++) {
+        const struct carrier *trial = &peer->roam.trial;
+        struct ike_output *out = all[i]->closed ? NULL : output_take(peers);
+        if (!out)
+            continue;
+        bool reliable = trial->transport != TRANSPORT_UDP;
+        ike_sa_carried(all[i]->ike, peers->now, &trial->local, &trial->remote, reliable, true, out);
+        exchange_follow(peers, all[i], out, NULL);
+        output_give(peers, out);
+    }
 }
 
 void exchange_delete(struct peers *peers, struct peer *peer) {

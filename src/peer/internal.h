@@ -74,7 +74,9 @@ struct silence {
     uint64_t look_at, looked_at; /* at the counters */
     uint64_t packets; /* of ESP that had left then */
     uint64_t heard_at; /* something authentic and fresh came last */
+    bool left; /* something did before the last look too */
     uint64_t since; /* nothing has been answered; NEVER: all well */
+    uint64_t due_at; /* the peer is asked, by the next look; while since is not NEVER */
     uint64_t asked_at; /* the early question; NEVER: none waits */
     uint64_t calm_until; /* no other question before */
     bool told; /* what carries it is silent */
@@ -171,6 +173,7 @@ struct peer {
     bool beside; /* its stream is silent and stays open, while another one is opened and asked (L6): roam.trial */
     uint32_t unheard; /* connections in a row that ended without an authentic answer */
     bool hello_due; /* L2, behind the request that was outstanding */
+    bool greeted; /* by predecessors: the peer may know the present IKE SA only after their answer */
     bool over_stream; /* C5: it runs over TCP, so over UDP only when MOBIKE moves it */
     bool mobike; /* negotiated: UPDATE_SA_ADDRESSES moves it, over UDP nothing else */
     bool behind_nat; /* we are: the peer's address stays as it is (RFC 7296 section 2.23) */

@@ -133,6 +133,7 @@ void reconnect_connected(struct peers *peers, struct peer *peer, const struct ca
         const struct sa *sa = peer_sa(peer);
         peer->roam.trial = *carrier;
         exchange_try(peers, peer);
+        exchange_greet_predecessors(peers, peer);
         if (sa && !ike_sa_awaits_answer(sa->ike))
             exchange_liveness(peers, peer);
         return;

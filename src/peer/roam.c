@@ -9,8 +9,10 @@
 #define RECONNECTS_BEFORE_MOVE 2u
 
 const struct carrier *peer_way(const struct peer *peer, const struct sa *sa) {
-    /* A predecessor may be all that the peer knows: its DELETE goes the same way, and tells it of the successor. */
-    bool moves = sa == peer_sa(peer) || (peer->path.moving && ike_sa_state(sa->ike) == IKE_STATE_REKEYED);
+    /* A predecessor may be all that the peer knows: what it says goes the same way, and tells it of the
+     * successor. */
+    bool with_it = peer->path.moving || peer->beside;
+    bool moves = sa == peer_sa(peer) || (with_it && ike_sa_state(sa->ike) == IKE_STATE_REKEYED);
     bool tries = peer->roam.trial.transport != TRANSPORT_NONE && moves;
     return tries ? &peer->roam.trial : &peer->carrier;
 }

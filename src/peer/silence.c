@@ -5,7 +5,9 @@
 
 #define LOOK_MS (1 * SECOND) /* between two looks while something goes out ... */
 #define LOOK_IDLE_MS (2 * SECOND) /* ... and while nothing does */
-#define UNANSWERED_MS (3 * SECOND) /* since the look before the first packet: 2 to 3 s of traffic without an answer */
+#define UNANSWERED_MS \
+    (2 * SECOND) /* since what came last, in traffic that went on; found by the next look: 2 to 3 s ... */
+#define BEGUN_MS (3 * SECOND) /* ... and since the look before the first packet, in traffic that began then */
 #define PATIENCE_MS (2 * SECOND) /* for the answer to the early question */
 #define CALM_MS (5 * SECOND) /* after an answer: traffic that goes one way only asks no more often */
 
@@ -67,11 +69,14 @@ static void carrier_silent(struct peers *peers, struct peer *peer) {
 static void look(struct peers *peers, struct peer *peer) {
     struct silence *silence = &peer->silence;
     bool left = something_left(peer);
-    if (left && silence->since == NEVER && silence->heard_at < silence->looked_at)
-        silence->since = silence->looked_at;
+    if (left && silence->since == NEVER && silence->heard_at < silence->looked_at) {
+        silence->since = silence->left ? silence->heard_at : silence->looked_at;
+        silence->due_at = silence->since + (silence->left ? UNANSWERED_MS : BEGUN_MS);
+    }
+    silence->left = left;
     silence->looked_at = peers->now;
     silence->look_at = peers->now + (left || silence->since != NEVER ? LOOK_MS : LOOK_IDLE_MS);
-    bool due = silence->since != NEVER && peers->now >= silence->since + UNANSWERED_MS;
+    bool due = silence->since != NEVER && peers->now >= silence->due_at;
     if (due && silence->asked_at == NEVER && peers->now >= silence->calm_until)
         ask(peers, peer);
 }

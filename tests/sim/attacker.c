@@ -67,10 +67,10 @@ static void damage(struct world *world, struct seen *what) {
 }
 
 /* A packet that never arrived, and so is fresh, over what does not carry the SA: TCP is for good (C5), and from UDP to TCP
- * only IKE moves an SA. */
+ * only IKE moves an SA. While one may move, it could come just when the other transport carries it. */
 static void another_transport(struct world *world, struct node *client) {
     struct held_inner held;
-    if (!inner_hold(world, client, &world->node[0], &held))
+    if (disturbed(world, world->now) || !inner_hold(world, client, &world->node[0], &held))
         return;
     struct span payload = span_of(held.octets, held.length);
     if (held.carrier.transport == TRANSPORT_UDP)

@@ -4,6 +4,7 @@
 
 enum fault {
     FAULT_CUT,
+    FAULT_HOLE,
     FAULT_REKEY_BOTH,
     FAULT_REKEY_ONE,
     FAULT_REBIND,
@@ -64,6 +65,8 @@ void faults_plan(struct world *world) {
     }
     for (int i = 0; i < 2 && world->seed % 3 == 0; i++)
         plan(world, FAULT_REDIRECT, some_time(world));
+    for (uint32_t i = world_random(world, 3); i > 0 && world->options.lifetime == 0; i--)
+        plan(world, FAULT_HOLE, some_time(world));
 }
 
 /* Packets each second, so that who runs over UDP has a reason to notice; then all must be up again. */
@@ -74,8 +77,8 @@ static void after_restart(struct world *world, uint64_t until) {
     }
     if (world->now < until)
         plan(world, FAULT_AFTER_RESTART, world->now + SECOND);
-    else if (world->disturbances == world->restart_disturbances)
-        checks_after_restart(world);
+    else if (world->disturbances == world->restart_disturbances && !checks_after_restart(world, until + 2 * SECOND))
+        plan(world, FAULT_AFTER_RESTART, world->now + SECOND); /* a rekey may be on its way in this very moment */
 }
 
 /* One thing at a time: while something else is wrong, 30 s may not be enough. */
@@ -138,8 +141,12 @@ void faults_event(struct world *world, struct event *event) {
     case FAULT_CUT:
         world->cuts++;
         world_say(world, "----- cut");
-        disturb(world, SECOND, 30 * SECOND);
+        /* Amid something else it may be the last answer of a handshake that is lost, and its time is 60 s. */
+        disturb(world, SECOND, (disturbed(world, world->now) ? 75 : 30) * SECOND);
         network_cut(world, world->options.lifetime ? CUT_RESET : (enum cut)world_random(world, CUTS));
+        break;
+    case FAULT_HOLE:
+        hole_begin(world);
         break;
     case FAULT_REKEY_BOTH: /* so close together that the requests cross */
         world_say(world, "----- both rekey");

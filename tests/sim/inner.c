@@ -129,6 +129,7 @@ void inner_arrives(struct world *world, struct node *at, const uint8_t *packet, 
         world_fail(world, "%s: inner packet %u came out twice", at->name, number);
     world->inner[number].delivered = true;
     world->delivered++;
+    hole_sees(world, at, number);
 }
 
 /* Traffic now and then, sometimes in bursts, for as long as the run lasts; and just when something changes. */

@@ -65,6 +65,7 @@ static bool read_options(int argc, char **argv, struct plan *plan) {
 
 static void add(struct sim_result *sum, const struct sim_result *one) {
     sum->cuts += one->cuts;
+    sum->holes += one->holes;
     sum->attacks += one->attacks;
     sum->delivered += one->delivered;
     sum->lost += one->lost;
@@ -107,9 +108,9 @@ int main(int argc, char **argv) {
     while (done < plan.seeds && (failed == 0 || plan.keep_going))
         failed += !run_one(&plan, plan.first + done++, &sum);
     printf("%" PRIu64 " seeds from %" PRIu64 "%s, %" PRIu64 " failed: %" PRIu64 " cuts, %" PRIu64
-           " reconnects, %" PRIu64 " rekeys, %" PRIu64 " attacks, %" PRIu64 " inner packets arrived, %" PRIu64
-           " were lost\n",
-        done, plan.first, plan.twice ? ", each twice" : "", failed, sum.cuts, sum.reconnects, sum.rekeys, sum.attacks,
-        sum.delivered, sum.lost);
+           " black holes, %" PRIu64 " reconnects, %" PRIu64 " rekeys, %" PRIu64 " attacks, %" PRIu64
+           " inner packets arrived, %" PRIu64 " were lost\n",
+        done, plan.first, plan.twice ? ", each twice" : "", failed, sum.cuts, sum.holes, sum.reconnects, sum.rekeys,
+        sum.attacks, sum.delivered, sum.lost);
     return failed ? 1 : 0;
 }

@@ -39,6 +39,7 @@ void network_udp(struct world *world, struct node *from, const struct carrier *c
     struct address stranger = network_stranger();
     if (address_same_host(&carrier->remote, &stranger))
         watch_stranger(world, from, payload);
+    world->hole.probed |= world->hole.client == from;
     from->nat_until = world->now + NAT_MEMORY;
     bool nat_port = carrier->local.port == 4500 || carrier->remote.port == 4500;
     bool gone = !address_is_any(&carrier->local) && !address_same_host(&carrier->local, &from->outer);
@@ -111,6 +112,8 @@ static struct link *link_new(struct world *world) {
 static void towards(
     struct world *world, struct link *link, int side, enum event_kind kind, const uint8_t *octets, size_t length) {
     uint64_t at = world->now + delay(world);
+    if (link->swallowed[side])
+        return;
     if (at < link->last[side])
         at = link->last[side];
     link->last[side] = at;
@@ -245,6 +248,8 @@ void network_stream_arrives(struct world *world, struct event *event) {
     struct stream_end *end = &event->link->end[event->side];
     if (end->gone || event->link->cut || !end->node)
         return;
+    if (end->node == world->hole.client && (event->link->swallowed[0] || event->link->swallowed[1]))
+        world->hole.heard_at = world->now;
     end->received = realloc(end->received, end->length + event->length);
     if (!end->received)
         abort();
@@ -309,6 +314,28 @@ void network_cut(struct world *world, enum cut kind) {
     for (struct link *link = world->links; link; link = link->next)
         if (!link->cut && !(link->end[0].gone && link->end[1].gone))
             cut_link(world, link, kind);
+}
+
+/* Both ends are told by TCP in the end, if they are still there: that nothing was taken for so long. */
+bool network_swallow(struct world *world, const struct node *client, enum way way) {
+    struct link *found = NULL;
+    for (struct link *link = world->links; link; link = link->next) {
+        if (link->end[0].node != client || link->end[0].gone || link->cut)
+            continue;
+        if (found)
+            return false;
+        found = link;
+    }
+    if (!found || found->end[1].gone)
+        return false;
+    found->swallowed[0] = way != WAY_TO_EAST;
+    found->swallowed[1] = way != WAY_TO_CLIENT;
+    for (int side = 0; side < 2; side++) {
+        struct event *event = world_schedule(world, 60 * SECOND + world_random(world, 20000), EVENT_STREAM_END);
+        event->link = found;
+        event->side = side;
+    }
+    return true;
 }
 
 void network_reset(struct world *world, struct node *node) {

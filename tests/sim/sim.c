@@ -185,6 +185,7 @@ void sim_run(uint64_t seed, const struct sim_options *options, struct sim_result
     for (size_t i = 0; i < world->inners; i++)
         world->lost += !world->inner[i].delivered;
     result->cuts = world->cuts;
+    result->holes = world->holes;
     result->attacks = world->attacks;
     result->delivered = world->delivered;
     result->lost = world->lost;

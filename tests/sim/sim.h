@@ -4,7 +4,7 @@
  *
  * world.c: clock, queue of events, randomness      network.c: UDP, streams, NATs, cuts
  * node.c: one engine: peers and traffic, and what the daemon would do for them      inner.c: inner packets and their toll
- * faults.c: what goes wrong, and when      attacker.c: a stranger who saw everything and says it again
+ * faults.c: what goes wrong, and when      hole.c: one connection swallows all      attacker.c: a stranger who saw everything and says it again
  * watch.c: what must hold at every moment      checks.c: what must hold at the end
  * sim.c: one seed from start to end      main.c: many seeds */
 #ifndef IKETCP_TESTS_SIM_H
@@ -39,6 +39,8 @@ enum event_kind {
     EVENT_INNER, /* node: sends an inner packet, and again later */
     EVENT_INNER_ONCE, /* node */
     EVENT_FAULT, /* fault */
+    EVENT_HOLE, /* node: the next ping */
+    EVENT_HOLE_ANSWER, /* node: that asked; length: the number of its packet */
     EVENT_NOTHING, /* its node is gone */
 };
 
@@ -73,6 +75,7 @@ struct stream_end {
 struct link {
     struct stream_end end[2]; /* 0: originator */
     bool cut;
+    bool swallowed[2]; /* what is sent towards that end, silently */
     uint64_t last[2]; /* latest delivery scheduled towards that end: order is kept */
     struct link *next;
 };
@@ -109,6 +112,19 @@ struct inner_packet {
     uint64_t sent_at;
     bool delivered;
     bool excused; /* it need not arrive: somebody kept it back */
+    bool asks; /* wants an answer */
+    uint64_t answers_at; /* when the packet was sent that this one answers; 0: none */
+};
+
+/* A black hole that is being watched. */
+struct hole {
+    struct node *client; /* whose connection; NULL: none is watched */
+    uint64_t began; /* NEVER: soon */
+    uint64_t heard_at; /* something came over it to the client last, since then */
+    bool probed; /* the client asked about UDP meanwhile */
+    uint32_t pings;
+    size_t disturbances; /* there were then */
+    uint64_t rekeys, reconnects, spi_i, spi_r; /* before */
 };
 
 /* An inner packet that was sealed and kept back. */
@@ -169,6 +185,8 @@ struct world {
     size_t disturbances;
     uint64_t restart_over; /* when the last restart must be forgotten */
     size_t restart_disturbances; /* how many there were then: more means that something else went wrong too */
+    struct hole hole;
+    uint64_t holes;
     uint64_t redirects;
     uint64_t restarts;
     struct seen seen[NODES_MAX][SEEN_KINDS][SEEN_MAX]; /* rings */
@@ -200,6 +218,9 @@ void network_stream_ends(struct world *, struct event *);
 void network_stream_close(struct world *, struct node *, uint32_t stream);
 enum cut { CUT_RESET, CUT_ONE_SIDE_LATE, CUT_BLACK_HOLE, CUTS };
 void network_cut(struct world *, enum cut); /* all streams that live */
+/* The client's connection, if it has one alone, swallows from now on; false: it has not. */
+enum way { WAY_BOTH, WAY_TO_EAST, WAY_TO_CLIENT, WAYS };
+bool network_swallow(struct world *, const struct node *client, enum way);
 void network_reset(struct world *, struct node *); /* all streams of a node that is gone */
 void network_roam(struct world *, struct node *); /* to another network: its address and its streams are gone */
 void network_rebind(struct world *); /* the NAT forgets: new ports, streams through it die */
@@ -231,6 +252,11 @@ void inner_event(struct world *, struct event *);
 void faults_plan(struct world *);
 void faults_event(struct world *, struct event *);
 
+/* hole.c */
+void hole_begin(struct world *);
+void hole_event(struct world *, struct event *);
+void hole_sees(struct world *, const struct node *at, uint32_t number); /* an inner packet that came out there */
+
 /* attacker.c */
 void attacker_sees(struct world *, const struct node *, bool marker, struct span payload);
 void attacker_strikes(struct world *);
@@ -246,7 +272,7 @@ void watch_close(struct world *, const struct node *);
 void watch_stranger(struct world *, const struct node *from, struct span payload); /* sent to the attacker */
 
 /* checks.c */
-void checks_after_restart(struct world *); /* all are up, and agree */
+bool checks_after_restart(struct world *, uint64_t until); /* all are up, and agree; a failure only from then on */
 void checks_at_the_end(struct world *); /* all is well, and then nothing is left */
 
 /* sim.c */
@@ -254,7 +280,7 @@ struct sim_result {
     bool failed;
     char failure[512];
     uint64_t trace;
-    uint64_t cuts, rekeys, delivered, lost, reconnects, attacks;
+    uint64_t cuts, holes, rekeys, delivered, lost, reconnects, attacks;
 };
 void sim_run(uint64_t seed, const struct sim_options *, struct sim_result *);
 

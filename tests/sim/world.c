@@ -99,6 +99,10 @@ static void happen(struct world *world, struct event *event) {
     case EVENT_INNER_ONCE:
         inner_event(world, event);
         break;
+    case EVENT_HOLE:
+    case EVENT_HOLE_ANSWER:
+        hole_event(world, event);
+        break;
     case EVENT_FAULT:
         faults_event(world, event);
         break;

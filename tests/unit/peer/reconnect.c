@@ -159,6 +159,25 @@ static void K2_a_lost_answer_is_given_again_on_the_new_connection(void **state) 
     assert_true(net_ping(net, EAST, WEST));
 }
 
+/* The peer knows the predecessor alone, and asks again when that has told it of the connection. */
+static void L14_the_peers_rekey_whose_answer_was_lost_is_ended_on_the_new_connection(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    struct error err;
+    uint64_t spi = net_status(net, EAST)->ike.spi_i;
+    net_take(net, EAST, peers_rekey(net->end[EAST].peers, net->now, "office", true, &err));
+    net_run(net, NET_DELAY); /* west has it and answered */
+    net_cut(net);
+    net_run(net, SECOND);
+    assert_true(net_status(net, EAST)->ike.spi_i != spi);
+    assert_true(net_status(net, EAST)->ike.spi_i == net_status(net, WEST)->ike.spi_i);
+    for (int i = 0; i < 90; i++) {
+        assert_true(net_ping(net, WEST, EAST) && net_ping(net, EAST, WEST));
+        net_run(net, SECOND);
+    }
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
+}
+
 static void K1_nothing_is_sent_again_on_a_live_connection(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -311,6 +330,7 @@ int main(void) {
         T(L14_the_responders_request_waits_for_the_originators_next_connection),
         T(K2_an_outstanding_request_goes_first_and_the_greeting_after_its_answer),
         T(K2_a_lost_answer_is_given_again_on_the_new_connection),
+        T(L14_the_peers_rekey_whose_answer_was_lost_is_ended_on_the_new_connection),
         T(K1_nothing_is_sent_again_on_a_live_connection),
         T(L9_a_delete_that_is_outstanding_when_the_connection_breaks_is_done_locally),
         T(a_connection_without_life_ends_by_ike_and_begins_anew),

@@ -47,6 +47,49 @@ static void L1_L6_a_black_hole_is_noticed_by_traffic_in_five_seconds_and_the_sam
     assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
 }
 
+/* The peer rekeyed the IKE SA, and our answer was swallowed: it knows the predecessor alone. */
+static void L6_a_black_hole_amid_the_peers_rekey_is_left_with_the_predecessor(void **state) {
+    struct net *net = *state;
+    over_tcp(net);
+    struct error err;
+    net_take(net, EAST, peers_rekey(net->end[EAST].peers, net->now, "office", true, &err));
+    net_break_silently(net); /* what is under way arrives, the answer does not */
+    uint64_t spi = net_status(net, EAST)->ike.spi_i;
+    uint64_t back = ping_until(net, 20 * SECOND);
+    if (back > 6 * SECOND)
+        net_print(net);
+    assert_true(back <= 6 * SECOND);
+    assert_null(net_said(net, WEST, "beginning a new IKE SA"));
+    net_run(net, 90 * SECOND); /* longer than a question waits */
+    assert_true(net_status(net, EAST)->ike.spi_i != spi);
+    assert_true(net_status(net, EAST)->ike.spi_i == net_status(net, WEST)->ike.spi_i);
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
+    assert_int_equal(net_totals(net, EAST).ike_sas, 1);
+    assert_true(net_ping(net, EAST, WEST));
+}
+
+/* While packets flow both ways, and then none comes any more. */
+static void L6_running_traffic_notices_a_black_hole_as_soon(void **state) {
+    struct net *net = *state;
+    for (uint64_t phase = 0; phase < SECOND; phase += 90) {
+        over_tcp(net);
+        for (int i = 0; i < 20; i++) {
+            assert_true(net_ping(net, WEST, EAST) && net_ping(net, EAST, WEST));
+            net_run(net, 250);
+        }
+        net_run(net, phase % 250);
+        net_break_silently(net);
+        uint64_t broke_at = net->now;
+        assert_int_not_equal(ping_until(net, 20 * SECOND), NEVER);
+        const struct net_line *line = net_said(net, WEST, "does not answer any more");
+        assert_non_null(line);
+        assert_in_range(line->at - broke_at, 4 * SECOND - 300, 5 * SECOND);
+        net_teardown(state);
+        net_setup(state);
+        net = *state;
+    }
+}
+
 static void L6_a_connection_that_comes_back_before_the_new_one_is_open_stays(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -139,6 +182,8 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(L1_L6_a_black_hole_is_noticed_by_traffic_in_five_seconds_and_the_same_sas_go_on),
+        T(L6_a_black_hole_amid_the_peers_rekey_is_left_with_the_predecessor),
+        T(L6_running_traffic_notices_a_black_hole_as_soon),
         T(L6_a_connection_that_comes_back_before_the_new_one_is_open_stays),
         T(L1_traffic_one_way_alone_replaces_nothing),
         T(L12_connecting_again_does_not_prolong_the_timeout_of_liveness),
