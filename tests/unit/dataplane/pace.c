@@ -23,7 +23,8 @@ struct line {
 /* One step of the line, then a sample of it. */
 static void step(struct line *line, struct pace *pace) {
     double sent = pace->rate == 0 ? line->rate * UNPACED : (double)pace->rate, seconds = STEP_US / 1e6;
-    if (line->sender > 0 && sent > line->sender)
+    bool limited = line->sender > 0 && sent > line->sender;
+    if (limited)
         sent = line->sender;
     double there = line->queue + sent * seconds, leaves = there < line->rate * seconds ? there : line->rate * seconds;
     line->queue = there - leaves;
@@ -34,6 +35,7 @@ static void step(struct line *line, struct pace *pace) {
     struct pace_sample sample = {.now = line->now,
         .rtt = (uint32_t)(line->rtt_min + line->extra + line->queue / line->rate * 1e6),
         .rtt_min = (uint32_t)line->rtt_min,
+        .unsent = limited ? 0 : 10000,
         .delivered = (uint64_t)line->delivered};
     pace_update(pace, &sample);
 }
@@ -110,6 +112,20 @@ static void a_sender_that_is_busy_elsewhere_is_not_paced_down_to_what_it_did(voi
     assert_true(pace.rate == 0 || pace.rate > 12000000);
 }
 
+/* A few pings, some of which wait because the peer's processor is busy, and then a download. */
+static void round_trips_that_a_busy_host_makes_long_do_not_pace_what_was_never_full(void **state) {
+    (void)state;
+    struct line line = {.rate = 500e6, .rtt_min = 50, .sender = 5000, .now = 1};
+    struct pace pace;
+    pace_init(&pace);
+    for (int i = 0; i < 200; i++) {
+        line.extra = i % 10 < 3 ? 6000 : 0;
+        step(&line, &pace);
+        assert_int_equal(pace.rate, 0);
+        assert_int_equal(pace.notsent, PACE_NOTSENT_MAX);
+    }
+}
+
 /* Their queue does not go away when we hold back: we would only give them our share. */
 static void a_queue_that_is_others_is_met_with_congestion_control_alone(void **state) {
     (void)state;
@@ -136,6 +152,7 @@ int main(void) {
         cmocka_unit_test(without_a_queue_nothing_is_paced_nor_bounded_more_than_at_first),
         cmocka_unit_test(what_waits_in_the_socket_is_some_milliseconds_of_the_line),
         cmocka_unit_test(a_sender_that_is_busy_elsewhere_is_not_paced_down_to_what_it_did),
+        cmocka_unit_test(round_trips_that_a_busy_host_makes_long_do_not_pace_what_was_never_full),
         cmocka_unit_test(a_queue_that_is_others_is_met_with_congestion_control_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
