@@ -104,6 +104,7 @@ struct config_connection {
     char tcp_congestion[CONFIG_CONGESTION_MAX]; /* of the connections that we open; empty: the host's default */
     enum config_choice enable_tls; /* not CHOICE_YES together with enable_tcp */
     uint16_t tls_remote_port;
+    bool staggered; /* transports=staggered: the next is tried while those before may still answer */
     char tls_server_name[256]; /* empty: the name or address that is dialled */
     char tls_alpn[64]; /* with commas between them; empty: none */
     bool tls_verify;

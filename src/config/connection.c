@@ -239,6 +239,20 @@ static void check_tls(struct builder *b) {
         warn_at(b->diagnostics, place_of(b, ca), "tls-ca does nothing without tls-verify=yes");
 }
 
+/* Several addresses of a name are staggered as well. */
+static void check_transports(struct builder *b) {
+    const struct config_connection *c = b->connection;
+    bool only_tcp = c->enable_tcp == CHOICE_YES && c->enable_tls == CHOICE_NO;
+    bool only_udp = c->enable_tcp == CHOICE_NO && c->enable_tls == CHOICE_NO, only_tls = c->enable_tls == CHOICE_YES;
+    bool name = c->left.kind == HOST_NAME || c->right.kind == HOST_NAME;
+    if (c->staggered && !name && (only_udp || only_tcp || only_tls))
+        warn_at(b->diagnostics, place_of(b, said(b, "transports")),
+            "transports=staggered does nothing: %s to one address is all that may be tried",
+            only_tls   ? "TLS"
+            : only_tcp ? "TCP"
+                       : "UDP");
+}
+
 static void check_redirect(struct builder *b) {
     const struct config_connection *c = b->connection;
     if (c->send_redirect && c->redirect_to[0] == 0)
@@ -286,6 +300,7 @@ bool connection_build(struct builder *b) {
     check_times(b);
     finish_tcp(b);
     check_tls(b);
+    check_transports(b);
     check_redirect(b);
     finish_algorithms(b);
     guess_us(c);

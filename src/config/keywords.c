@@ -21,6 +21,7 @@ static const struct choice autos[] = {{"ignore", AUTO_IGNORE, NULL}, {"add", AUT
     {NULL, 0, NULL}};
 static const struct choice tcps[] = {
     {"no", CHOICE_NO, NULL}, {"yes", CHOICE_YES, NULL}, {"fallback", CHOICE_FALLBACK, NULL}, {NULL, 0, NULL}};
+static const struct choice transports[] = {{"one-by-one", 0, NULL}, {"staggered", 1, NULL}, {NULL, 0, NULL}};
 static const struct choice dpds[] = {{"hold", DPD_HOLD, NULL}, {"clear", DPD_CLEAR, NULL},
     {"restart", DPD_RESTART, NULL}, {"restart_by_peer", DPD_RESTART, NULL}, {NULL, 0, NULL}};
 static const struct choice encapsulations[] = {{"auto", ENCAPSULATION_AUTO, NULL}, {"yes", ENCAPSULATION_YES, NULL},
@@ -121,6 +122,7 @@ const struct keyword keywords_done[] = {
     {"tls-remoteport", CONN(tls_remote_port), .read = read_u16, RANGE(1, 65535)},
     {"tls-servername", CONN(tls_server_name), .read = read_server_name},
     {"tls-verify", CONN(tls_verify), .read = read_bool},
+    {"transports", CONN(staggered), .read = read_choice, .choice = transports},
     {"type", CONN(transport), .read = read_choice, .choice = types},
     {"udp-retry", CONN(udp_retry_s), .read = read_seconds, RANGE(0, YEAR_S)},
 };

@@ -82,7 +82,8 @@ uint64_t connection_revision(const struct config_connection *c) {
         c->dpd_delay_s, c->dpd_timeout_s, c->retransmit_interval_ms, c->retransmit_timeout_ms, c->keying_tries,
         c->tcp_remote_port, c->replay_window, c->mtu, c->udp_retry_s};
     number(&hash, (uint64_t)c->enable_tls << 32 | (uint64_t)c->tls_remote_port << 1 | c->tls_verify);
-    number(&hash, (uint64_t)c->session_resumption << 2 | (uint64_t)c->accept_redirect << 1 | c->send_redirect);
+    number(&hash, (uint64_t)c->staggered << 3 | (uint64_t)c->session_resumption << 2 |
+                      (uint64_t)c->accept_redirect << 1 | c->send_redirect);
     text(&hash, c->accept_redirect_to);
     text(&hash, c->redirect_to);
     text(&hash, c->tls_server_name);

@@ -1,5 +1,6 @@
 /* order.c: in which order transports and targets are tried: every target over the first transport, then every target over
- * the next. UDP, TCP, TLS, as far as each is wanted (C1, C3, T4); what worked on this network last comes first (C4). */
+ * the next. UDP, TCP, TLS, as far as each is wanted (C1, C3, T4); what worked on this network last comes first (C4). Staggered, a
+ * transport's first target does not wait for the last one of another (C8). */
 #include "path/internal.h"
 
 static bool same_network(const struct path_worked *worked, uint64_t network) {
@@ -73,6 +74,8 @@ void path_order_first(struct path *path, uint64_t now) {
     if (path->transports > 1)
         put_first(path, remembered(path, now));
     path->current = path->nth = 0;
+    path->begun = path_way(0, 0);
+    path->failed = 0;
     path->transport = path->transports > 0 ? path->order[0] : TRANSPORT_NONE;
 }
 
@@ -88,19 +91,45 @@ bool path_order_move(struct path *path, uint64_t now, bool udp_died) {
     return remembered(path, now) != TRANSPORT_NONE;
 }
 
+static bool next_in_order(const struct path *path, size_t *nth, size_t *target) {
+    bool same = path->current + 1 < path->targets;
+    *nth = same ? path->nth : path->nth + 1;
+    *target = same ? path->current + 1 : 0;
+    return same || *nth < path->transports;
+}
+
+/* By diagonals: the first transport's first target, its second one, the second transport's first, ... */
+static bool next_in_race(const struct path *path, size_t *nth, size_t *target) {
+    for (size_t sum = 0; !path->beside && sum + 1 < path->transports + path->targets; sum++)
+        for (*nth = 0; *nth <= sum && *nth < path->transports; ++*nth) {
+            *target = sum - *nth;
+            if (*target < path->targets && !(path->begun & path_way(*nth, *target)))
+                return true;
+        }
+    return false;
+}
+
+static bool next_way(const struct path *path, size_t *nth, size_t *target) {
+    return path_races(path) ? next_in_race(path, nth, target) : next_in_order(path, nth, target);
+}
+
 bool path_order_has_next(const struct path *path) {
-    return path->current + 1 < path->targets || path->nth + 1 < path->transports;
+    return path_order_next_transport(path) != TRANSPORT_NONE;
+}
+
+enum transport path_order_next_transport(const struct path *path) {
+    size_t nth, target;
+    return next_way(path, &nth, &target) ? path->order[nth] : TRANSPORT_NONE;
 }
 
 bool path_order_next(struct path *path) {
-    if (!path_order_has_next(path))
+    size_t nth, target;
+    if (!next_way(path, &nth, &target))
         return false;
-    if (path->current + 1 < path->targets) {
-        path->current++;
-        return true;
-    }
-    path->current = 0;
-    path->transport = path->order[++path->nth];
+    path->nth = nth;
+    path->current = target;
+    path->transport = path->order[nth];
+    path->begun |= path_way(nth, target);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* path.c: one attempt from its beginning to an IKE SA that is up: send, wait, fall back, give up. */
 #include "path/internal.h"
 
+#include <string.h>
+
 void path_config_defaults(struct path_config *config) {
     *config = (struct path_config){
         .tcp = PATH_FALLBACK,
@@ -17,6 +19,7 @@ void path_config_defaults(struct path_config *config) {
         .reconnect_most_ms = 30 * SECOND,
         .better_after_ms = 60 * SECOND,
         .udp_again_after_ms = 3600 * SECOND,
+        .stagger_ms = 250,
     };
 }
 
@@ -79,7 +82,7 @@ static uint64_t patience(const struct path *path, uint64_t ms) {
 /* A stream, from its first SYN to the answer to IKE_SA_INIT, while something else could be tried. */
 static uint64_t stream_patience(const struct path *path) {
     const struct path_config *config = path->config;
-    if (config->tls == PATH_NO || path->nth + 1 == path->transports)
+    if (config->tls == PATH_NO || path->nth + 1 == path->transports || config->staggered)
         return config->connect_timeout_ms;
     return sooner(patience(path, config->try_tls_after_ms), config->connect_timeout_ms);
 }
@@ -88,33 +91,40 @@ static bool another_round(const struct path *path) {
     return path->transports == 1 && path->order[0] == TRANSPORT_UDP && path->targets > 1;
 }
 
-static bool has_alternative(const struct path *path) {
-    return path_order_has_next(path) || another_round(path);
+/* In a race nobody has to go for the sake of others, before IKE_AUTH, which goes one way (C7). UDP that is silent goes when
+ * every stream has failed, as it would have gone before them. */
+static bool gives_way(const struct path *path) {
+    if (!path_races(path))
+        return path_order_has_next(path) || another_round(path);
+    if (path->answered)
+        return path_order_has_next(path);
+    return path->transport == TRANSPORT_UDP && path_race_is_lost(path);
 }
 
-static void set_deadline(struct path *path, uint64_t now) {
-    uint64_t end = attempt_end(path);
-    path->deadline = end;
+/* When the present try has been silent for too long; NEVER: only the end of the attempt ends it. */
+static uint64_t silence_due(const struct path *path) {
     if (path->transport != TRANSPORT_UDP) {
-        if (path->answered)
-            return;
-        if (!path->connected || has_alternative(path))
-            path->deadline = sooner(end, path_later(path->tried_at, stream_patience(path)));
-        return;
+        bool waits = !path->answered && (!path->connected || gives_way(path));
+        return waits ? path_later(path->tried_at, stream_patience(path)) : NEVER;
     }
-    if (!has_alternative(path) || path->sends < path->config->sends_before_fallback)
-        return;
-    uint64_t due = path_later(path->first_sent_at, patience(path, path->config->fallback_after_ms));
-    path->deadline = sooner(end, due > now ? due : now);
+    if (!gives_way(path) || path->sends < path->config->sends_before_fallback)
+        return NEVER;
+    return path_later(path->first_sent_at, patience(path, path->config->fallback_after_ms));
 }
 
-static struct path_step try_this(struct path *path, uint64_t now, const struct error *why) {
+void path_set_deadline(struct path *path, uint64_t now) {
+    uint64_t due = sooner(silence_due(path), path_beside_at(path));
+    path->deadline = sooner(attempt_end(path), due > now ? due : now);
+}
+
+struct path_step path_try_this(struct path *path, uint64_t now, const struct error *why) {
     path->connected = path->answered = path->refused = path->retried = false;
     path->doubt = (struct error){0};
     path->sends = 0;
     path->first_sent_at = NEVER;
     path->tried_at = now;
-    set_deadline(path, now);
+    path->beside_from = path_later(now, path->config->stagger_ms);
+    path_set_deadline(path, now);
     struct path_step step = path_step_to(path, PATH_TRY);
     if (why)
         step.why = *why;
@@ -128,10 +138,12 @@ struct path_step path_begin(struct path *path, uint64_t now, const struct path_t
     path->began_at = now;
     path->rounds = 0;
     path->established = path->answered = path->moving = path->reconnecting = path->silent = false;
-    path->last = path->udp_last = path->tcp_last = (struct error){0};
+    path->last = (struct error){0};
+    memset(path->last_over, 0, sizeof path->last_over);
+    path->beside = false;
     path_order_first(path, now);
     if (path->targets > 0 && path->transports > 0)
-        return try_this(path, now, NULL);
+        return path_try_this(path, now, NULL);
     struct path_step step = {.verb = PATH_GIVE_UP};
     path->deadline = NEVER;
     path_say_end(path, now, &step.why);
@@ -148,23 +160,21 @@ static struct path_step give_up(struct path *path, uint64_t now) {
 
 /* The present try is over; path->last says why. */
 static struct path_step move_on(struct path *path, uint64_t now) {
-    if (path->transport == TRANSPORT_UDP)
-        path->udp_last = path->last;
-    else if (path->transport == TRANSPORT_TCP)
-        path->tcp_last = path->last;
+    path->last_over[path->transport] = path->last;
+    path->failed |= path_way(path->nth, path->current);
     struct error why = path->last;
     if (now >= attempt_end(path))
         return give_up(path, now);
     if (path_order_next(path)) {
         path->answered = false;
-        return try_this(path, now, &why);
+        return path_try_this(path, now, &why);
     }
     if (!another_round(path) || !path->silent)
         return give_up(path, now);
     path->rounds++;
     path->current = 0;
     path->silent = false;
-    return try_this(path, now, &why);
+    return path_try_this(path, now, &why);
 }
 
 void path_sent(struct path *path, uint64_t now) {
@@ -176,7 +186,7 @@ void path_sent(struct path *path, uint64_t now) {
     path->sends++;
     if (path->first_sent_at == NEVER)
         path->first_sent_at = now;
-    set_deadline(path, now);
+    path_set_deadline(path, now);
 }
 
 void path_retried(struct path *path, uint64_t now) {
@@ -185,7 +195,7 @@ void path_retried(struct path *path, uint64_t now) {
     path->retried = path->transport != TRANSPORT_UDP;
     path->sends = 0;
     path->first_sent_at = NEVER;
-    set_deadline(path, now);
+    path_set_deadline(path, now);
 }
 
 void path_doubted(struct path *path, const struct error *why) {
@@ -197,15 +207,16 @@ void path_connected(struct path *path, uint64_t now) {
     if (path->established)
         path->deadline = path_later(now, path->config->connect_timeout_ms);
     else
-        set_deadline(path, now);
+        path_set_deadline(path, now);
 }
 
 void path_answered(struct path *path, uint64_t now) {
     path->answered = true;
     path->sends = 0; /* of IKE_AUTH from here on */
     path->first_sent_at = NEVER;
+    path->begun = path->failed | path_way(path->nth, path->current); /* who has lost a race may be asked again */
     if (!path->established)
-        set_deadline(path, now);
+        path_set_deadline(path, now);
 }
 
 void path_established(struct path *path, uint64_t now) {
@@ -229,7 +240,7 @@ struct path_step path_failed(struct path *path, uint64_t now, const struct error
         path->retried = false;
         return path_reconnect_now(path, now);
     }
-    bool next_is_udp = path->transport == TRANSPORT_UDP && path->current + 1 < path->targets;
+    bool next_is_udp = path_order_next_transport(path) == TRANSPORT_UDP;
     if (path->transport == TRANSPORT_UDP && !path->answered && !next_is_udp &&
         path->sends < path->config->sends_before_fallback) {
         path->refused = true;
@@ -243,6 +254,8 @@ struct path_step path_wake(struct path *path, uint64_t now) {
         return path_wait();
     if (path->established)
         return path->moving ? path_move_wake(path, now) : path_reconnect_wake(path, now);
+    if (path_beside_at(path) <= now && now < attempt_end(path))
+        return (struct path_step){.verb = PATH_BESIDE};
     if (!path->refused) {
         path_say_silence(path, now, &path->last);
         path->silent = true;

@@ -3,7 +3,11 @@
  * T4. A Responder has no path: it never connects (L14).
  *
  * A path is told what happened and answers with what to do next. It never keeps sockets or SAs: a step that says
- * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1, K3). */
+ * PATH_TRY always means a *new* IKE SA over that transport (C2), PATH_RECONNECT means the SAs are kept (L1, K3).
+ *
+ * Staggered (C8, after RFC 8305), an attempt is several tries at once, each an IKE SA of its own with a path of its own: the
+ * path of the attempt says PATH_BESIDE when it is time for another one, path_beside makes its path. The first one that is
+ * answered becomes the attempt (path_take), and its owner ends the others. */
 #ifndef IKETCP_PATH_PATH_H
 #define IKETCP_PATH_PATH_H
 
@@ -37,6 +41,8 @@ struct path_config {
     uint64_t reconnect_most_ms; /* ... up to this; jitter of a quarter each way */
     uint64_t better_after_ms; /* over a stream, UDP is tried again so often while the SA runs (MOBIKE); NEVER: not */
     uint64_t udp_again_after_ms; /* a remembered fallback is forgotten after that (C4); NEVER: only with the network */
+    bool staggered; /* what is next begins while those before may still answer (C8) */
+    uint64_t stagger_ms; /* 250: so long after the one before (RFC 8305, section 5) */
 };
 void path_config_defaults(struct path_config *);
 
@@ -54,6 +60,7 @@ struct path_memory {
 enum path_verb {
     PATH_WAIT, /* nothing now; path_wake at path_deadline */
     PATH_TRY, /* drop the IKE SA in progress, if any; begin a new one over `transport` to `remote` */
+    PATH_BESIDE, /* keep it, and begin another one beside it: path_beside, at once */
     PATH_MOVE, /* take the request that waits over `transport` to `remote`; the SAs are kept (K8) */
     PATH_RECONNECT, /* open `transport` to `remote` for the SAs that are there */
     PATH_GIVE_UP, /* *why says it for a person */
@@ -82,6 +89,10 @@ struct path {
     bool retried; /* stream: the peer wanted IKE_SA_INIT again; the stream may be replaced once for that (K3) */
     bool refused; /* UDP: an error came for the present try; waits until IKE_SA_INIT was sent often enough */
     uint64_t network; /* on which this attempt is made */
+    bool beside; /* one try of a staggered attempt: it knows of no other */
+    uint32_t begun,
+        failed; /* staggered, a bit for each transport and target: tried, or being tried; known not to work */
+    uint64_t beside_from; /* staggered: the next one may begin */
     bool silent; /* somebody in this round did not answer at all: a UDP-only path begins another round */
     uint64_t began_at, tried_at, deadline, backoff_ms;
     uint64_t first_sent_at; /* over the present transport and target; NEVER: not yet */
@@ -92,7 +103,7 @@ struct path {
     uint32_t failures; /* of reconnecting since the last success */
     struct error last; /* why the last try failed */
     struct error doubt; /* an unauthenticated refusal came for the present try (K4); ORIGIN_NONE: none */
-    struct error udp_last, tcp_last; /* the same over these, for the sentence at the end; ORIGIN_NONE: not tried */
+    struct error last_over[PATH_TRANSPORTS + 1]; /* the same by transport, for the sentence at the end */
     struct random_source random;
 };
 
@@ -133,6 +144,14 @@ bool path_has_streams(const struct path_config *);
 void path_recovered(struct path *, uint64_t now);
 void path_kept(struct path *); /* the stream that was given up lives after all: as if nothing had been lost */
 struct path_step path_wake(struct path *, uint64_t now);
+/* After PATH_BESIDE: *beside is the path of the next try, and PATH_TRY says over what. That one is told what happens to it as
+ * any other path is, and says PATH_GIVE_UP when its try failed, which path_beside_failed hands on. */
+struct path_step path_beside(struct path *, uint64_t now, struct path *beside);
+/* PATH_BESIDE at once where another one is left (RFC 8305, section 5), else PATH_WAIT. */
+struct path_step path_beside_failed(struct path *, uint64_t now, const struct path *beside, const struct error *why);
+/* The try goes on as the attempt itself: it was answered first, or is among those that are left. */
+void path_take(struct path *, uint64_t now, const struct path *beside);
+void path_say_silence(const struct path *, uint64_t now, struct error *); /* "UDP 192.0.2.1:500 did not answer ..." */
 uint64_t path_deadline(const struct path *);
 
 #endif

@@ -94,10 +94,11 @@ void path_say_end(const struct path *path, uint64_t now, struct error *why) {
         return;
     }
     *why = path->last;
-    bool three = path->transport == TRANSPORT_TLS && path->tcp_last.origin != ORIGIN_NONE;
-    int most = three ? 100 : 150; /* of a sentence's letters: all together have room in one */
-    if (three)
-        (void)fail_context(why, "%.*s; ", most, path->tcp_last.text);
-    if (path->transport != TRANSPORT_UDP && path->udp_last.origin != ORIGIN_NONE)
-        (void)fail_context(why, "%.*s; ", most, path->udp_last.text);
+    size_t others = 0;
+    for (size_t i = TRANSPORT_UDP; i <= TRANSPORT_TLS; i++)
+        others += i != path->transport && path->last_over[i].origin != ORIGIN_NONE;
+    int most = others > 1 ? 100 : 150; /* of a sentence's letters: all together have room in one */
+    for (size_t i = TRANSPORT_TLS; i >= TRANSPORT_UDP; i--)
+        if (i != path->transport && path->last_over[i].origin != ORIGIN_NONE)
+            (void)fail_context(why, "%.*s; ", most, path->last_over[i].text);
 }

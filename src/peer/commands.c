@@ -4,7 +4,7 @@
 static struct peer *first_of(const struct peers *peers, const struct conn *conn) {
     struct peer *found = NULL;
     for (struct peer *peer = peers->peer_list; peer; peer = peer->next) {
-        if (peer->conn != conn || peer->half_open || peer->phase == PHASE_CLOSING)
+        if (peer->conn != conn || peer->half_open || peer->races_for || peer->phase == PHASE_CLOSING)
             continue;
         if (peer->phase == PHASE_UP)
             return peer;
@@ -57,7 +57,7 @@ struct peer_output peers_down(struct peers *peers, uint64_t now, const char *nam
     struct conn *conn = conn_find(peers, name);
     for (struct peer *peer = peers->peer_list, *next; conn && peer; peer = next) {
         next = peer->next;
-        if (peer->conn != conn || peer->half_open)
+        if (peer->conn != conn || peer->half_open || peer->races_for)
             continue;
         ++*found;
         peer_delete(peers, peer, "down was asked for");

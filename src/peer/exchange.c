@@ -70,9 +70,10 @@ void exchange_receive(
     struct ike_output *out = output_take(peers);
     if (!out)
         return;
-    struct peer *peer = sa->peer;
     bool had_keys = ike_sa_state(sa->ike) != IKE_STATE_INIT;
     ike_sa_receive(sa->ike, peers->now, message, &from->local, &from->remote, from->transport != TRANSPORT_UDP, out);
+    race_decide(peers, sa, out);
+    struct peer *peer = sa->peer;
     bool corrupt = out->corrupt && !out->authentic, authentic = out->authentic;
     if (out->fresh)
         doubt_heard(peers, peer, peers->now);

@@ -76,7 +76,8 @@ static void begin_sa(struct peers *peers, struct peer *peer) {
     if (!peer_sa_add(peers, peer, ike, spi)) {
         struct error err;
         (void)fail(&err, OURS, 0, "there is no memory for an IKE SA");
-        attempt_failed(peers, peer, &err);
+        if (!race_goes_on(peers, peer, &err))
+            attempt_failed(peers, peer, &err);
         return;
     }
     peer->phase = PHASE_INIT;
@@ -88,7 +89,7 @@ static void say_trying(struct peers *peers, const struct peer *peer, const struc
     char text[CARRIER_TEXT_MAX];
     carrier_text(&to, text);
     if (step->why.origin == ORIGIN_NONE)
-        action_say(peers, peer, STEP_TRYING, "trying %s", text);
+        action_say(peers, peer, STEP_TRYING, "trying %s%s", text, peer->races_for ? " as well" : "");
     else
         action_say(peers, peer, step->why.origin == ORIGIN_PEER ? STEP_NO_ANSWER : STEP_REFUSED, "%.200s; trying %s",
             step->why.text, text);
@@ -121,6 +122,9 @@ void initiate_step(struct peers *peers, struct peer *peer, const struct path_ste
     case PATH_TRY:
         try_transport(peers, peer, step);
         break;
+    case PATH_BESIDE:
+        race_begin(peers, peer);
+        break;
     case PATH_MOVE:
         roam_step(peers, peer, step);
         break;
@@ -129,7 +133,8 @@ void initiate_step(struct peers *peers, struct peer *peer, const struct path_ste
         connect_ask(peers, peer, step);
         break;
     case PATH_GIVE_UP:
-        attempt_failed(peers, peer, &step->why);
+        if (!race_goes_on(peers, peer, &step->why))
+            attempt_failed(peers, peer, &step->why);
         break;
     }
 }

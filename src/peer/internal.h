@@ -6,7 +6,8 @@
  * stream.c, move.c, reconnect.c: what carries it      pulse.c, silence.c: whether it still does
  * children.c, host.c: what it is for
  * roam.c, follow.c: MOBIKE, as Initiator and as Responder      network.c: this host is somewhere else
- * notice.c, doubt.c, renew.c: one that may have forgotten us      loss.c, unique.c, commands.c: how one ends
+ * race.c: several tries at once      notice.c, doubt.c, renew.c: one that may have forgotten us
+ * loss.c, unique.c, commands.c: how one ends
  *      words.c, status.c: what people see */
 #ifndef IKETCP_PEER_INTERNAL_H
 #define IKETCP_PEER_INTERNAL_H
@@ -189,6 +190,8 @@ struct peer {
     struct roam roam;
     peer_id renewal; /* the peer that may take its place, 0: none */
     peer_id renews; /* whose place it may take, 0: nobody's */
+    peer_id races_for; /* whose attempt it is a try of (race.c), 0: nobody's */
+    uint32_t rivals; /* tries beside its own */
     peer_id leaves; /* whose gateway redirected us to this one's, 0: nobody's */
     uint32_t tries; /* attempts that failed in a row */
     uint32_t attempt; /* of PEER_CONNECT, 0: none */
@@ -305,6 +308,16 @@ struct peer *initiate_to(
 void initiate_attempt(struct peers *, struct peer *);
 void initiate_step(struct peers *, struct peer *, const struct path_step *);
 void initiate_float(struct peers *, struct peer *, const struct carrier *from);
+
+/* race.c: tries beside that of a peer, each a peer of its own with one IKE SA, that nobody is told of and nothing but the
+ * race knows. Only the peer itself does IKE_AUTH. */
+void race_begin(struct peers *, struct peer *); /* another try: PATH_BESIDE */
+void race_decide(
+    struct peers *, struct sa *, const struct ike_output *); /* sa->peer is the attempt behind it, if it was a try */
+bool race_goes_on(
+    struct peers *, struct peer *, const struct error *why); /* its try failed; true: others are seen to */
+void race_over(struct peers *, struct peer *); /* ends all tries beside it */
+void race_wake(struct peers *, struct peer *); /* tries whose time is up, before their attempt's is */
 
 /* respond.c, choose.c, auth.c */
 void respond_first(struct peers *, const struct carrier *, struct stream *, const struct ike_header *, struct span);
@@ -436,6 +449,7 @@ void host_tell_up(struct peers *, struct peer *); /* once, when all that was ask
 void established(struct peers *, struct peer *);
 void peer_sa_ended(struct peers *, struct sa *, const struct ike_event *);
 void attempt_failed(struct peers *, struct peer *, const struct error *why);
+bool ends_attempt(const struct ike_event *); /* its IKE SA closed, and no other transport would help */
 void peer_down(struct peers *, struct peer *, const struct error *why, const char *text); /* tells, and ends it */
 void peer_take_back(struct peers *, struct peer *); /* host, anchor, Child SAs */
 void peer_delete(struct peers *, struct peer *, const char *why); /* politely */

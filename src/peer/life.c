@@ -77,6 +77,7 @@ void peer_not_half_open(struct peers *peers, struct peer *peer) {
 void peer_over(struct peers *peers, struct peer *peer) {
     if (peer->phase == PHASE_OVER)
         return;
+    race_over(peers, peer);
     peer_not_half_open(peers, peer);
     peer_sas_drop(peers, peer);
     connect_cancel(peers, peer);

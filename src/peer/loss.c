@@ -145,6 +145,7 @@ void attempt_failed(struct peers *peers, struct peer *peer, const struct error *
     struct error kept = *why;
     if (renew_failed(peers, peer, &kept))
         return;
+    race_over(peers, peer);
     peer_sas_drop(peers, peer);
     connect_cancel(peers, peer);
     streams_release(peers, peer);
@@ -214,10 +215,14 @@ static void lost(struct peers *peers, struct peer *peer, const struct ike_event 
     begin_again(peers, peer, was_initiator && event->timed_out);
 }
 
+bool ends_attempt(const struct ike_event *event) {
+    return event->by_peer || (event->error.notify != NOTIFY_NONE && !event->timed_out);
+}
+
 static void attempt_ended(struct peers *peers, struct peer *peer, const struct ike_event *event) {
     if (redirect_follow(peers, peer))
         return;
-    bool final = event->by_peer || (event->error.notify != NOTIFY_NONE && !event->timed_out);
+    bool final = ends_attempt(event);
     if (final)
         resume_forget(peer->conn);
     if (!final) {
@@ -226,6 +231,8 @@ static void attempt_ended(struct peers *peers, struct peer *peer, const struct i
             initiate_step(peers, peer, &step);
             return;
         }
+        if (race_goes_on(peers, peer, &event->error))
+            return;
     }
     attempt_failed(peers, peer, &event->error);
 }
@@ -286,6 +293,16 @@ void complain_of(struct peers *peers, const struct peer *peer, const char *forma
     action_say(peers, peer, STEP_GIVING_UP, "%s", text);
 }
 
+/* It came another way as well, and was authenticated there: somebody who falls back, or tries several transports at once. */
+static bool came_another_way(const struct peers *peers, const struct peer *half_open) {
+    uint64_t began = peers->now - peers->limits.half_open_ms;
+    for (const struct peer *peer = peers->peer_list; peer; peer = peer->next)
+        if (peer->phase == PHASE_UP && !peer->initiator && peer->up_since >= began &&
+            source_key(peers, &peer->carrier.remote) == half_open->source)
+            return true;
+    return false;
+}
+
 static void phase_is_due(struct peers *peers, struct peer *peer) {
     struct error err;
     char text[CARRIER_TEXT_MAX];
@@ -307,7 +324,9 @@ static void phase_is_due(struct peers *peers, struct peer *peer) {
         break;
     case PHASE_INIT:
     case PHASE_AUTH:
-        complain_of(peers, peer, "IKE SA with %s was not authenticated in time", carrier_text(&peer->carrier, text));
+        if (!came_another_way(peers, peer))
+            complain_of(
+                peers, peer, "IKE SA with %s was not authenticated in time", carrier_text(&peer->carrier, text));
         peer_over(peers, peer);
         break;
     case PHASE_UP:
@@ -327,6 +346,8 @@ void peer_wake(struct peers *peers, struct peer *peer) {
         return;
     }
     bool has_path = peer->initiator && peer->phase != PHASE_WAITING && peer->phase != PHASE_CLOSING;
+    if (peer->rivals > 0)
+        race_wake(peers, peer);
     if (has_path && path_deadline(&peer->path) <= peers->now) {
         struct error doubt;
         if (peer->phase == PHASE_INIT && peer->sas && ike_sa_doubt(peer->sas->ike, &doubt))

@@ -78,7 +78,7 @@ struct peer_action *action_add(struct peers *peers, enum peer_action_kind kind, 
         peers->actions++;
     memset(action, 0, sizeof *action);
     action->kind = kind;
-    action->peer = peer ? peer->id : 0;
+    action->peer = !peer ? 0 : peer->races_for ? peer->races_for : peer->id;
     action->connection = peer ? peer->conn->config.name : "";
     return action;
 }

@@ -35,7 +35,7 @@ static void fill(const struct peer *peer, struct peer_status *out) {
 }
 
 static bool is_shown(const struct peer *peer) {
-    return !peer->half_open && peer->phase != PHASE_CLOSING && !peer->renews;
+    return !peer->half_open && peer->phase != PHASE_CLOSING && !peer->renews && !peer->races_for;
 }
 
 static void begin(const struct peers *peers, struct peers_cursor *cursor) {

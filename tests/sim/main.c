@@ -15,7 +15,7 @@ struct plan {
 
 static int usage(void) {
     fprintf(stderr, "usage: sim [--first=SEED] [--seeds=N] [--verbose] [--keep-going] [--twice] [--nodes=2|3]\n"
-                    "           [--duplicates=PERMILLE] [--loss=PERMILLE] [--lifetime=SECONDS]\n");
+                    "           [--duplicates=PERMILLE] [--loss=PERMILLE] [--lifetime=SECONDS] [--staggered]\n");
     return 2;
 }
 
@@ -24,7 +24,8 @@ static bool read_options(int argc, char **argv, struct plan *plan) {
         {"seeds", required_argument, NULL, 's'}, {"verbose", no_argument, NULL, 'v'},
         {"keep-going", no_argument, NULL, 'k'}, {"twice", no_argument, NULL, 't'},
         {"nodes", required_argument, NULL, 'n'}, {"duplicates", required_argument, NULL, 'd'},
-        {"loss", required_argument, NULL, 'l'}, {"lifetime", required_argument, NULL, 'a'}, {0}};
+        {"loss", required_argument, NULL, 'l'}, {"lifetime", required_argument, NULL, 'a'},
+        {"staggered", no_argument, NULL, 'g'}, {0}};
     for (int option; (option = getopt_long(argc, argv, "f:n:vk", options, NULL)) != -1;) {
         uint64_t number = optarg ? strtoull(optarg, NULL, 0) : 0;
         switch (option) {
@@ -51,6 +52,9 @@ static bool read_options(int argc, char **argv, struct plan *plan) {
             break;
         case 'l':
             plan->options.loss = (uint32_t)number;
+            break;
+        case 'g':
+            plan->options.staggered = true;
             break;
         case 'a':
             plan->options.lifetime = number;

@@ -174,11 +174,10 @@ void network_connect(struct world *world, struct event *event) {
     }
     struct link *link = link_new(world);
     struct carrier here = event->carrier;
-    here.transport = TRANSPORT_TCP;
     here.stream = node->next_stream++;
     here.local = node->outer;
     here.local.port = (uint16_t)(20000 + here.stream % 40000);
-    struct carrier there = {.transport = TRANSPORT_TCP, .stream = other->next_stream++, .local = here.remote};
+    struct carrier there = {.transport = here.transport, .stream = other->next_stream++, .local = here.remote};
     there.remote = node->seen_as;
     there.remote.port = here.local.port;
     link->end[0] = (struct stream_end){

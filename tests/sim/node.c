@@ -161,6 +161,8 @@ static void act(struct node *node, const struct peer_action *action) {
         break;
     case PEER_UP:
         node->up = true;
+        if (node->seen_ups == 0)
+            watch_up(world, node);
         node->seen_ups++;
         world_say(world, "%-5s up", node->name);
         break;

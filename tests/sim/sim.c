@@ -79,6 +79,8 @@ static void configure_common(struct world *world, struct peer_config *config) {
     ike->mobike = world->mobike;
     ike->initial_contact = true;
     path_config_defaults(&config->path);
+    config->path.staggered = world->staggered;
+    config->path.tls = world->staggered && world->seed % 8 == 1 ? PATH_FALLBACK : PATH_NO;
     config->local_port = 500;
     config->accept_tcp = config->accept_udp = true;
     config->after_loss = PEER_AFTER_RESTART;
@@ -120,6 +122,7 @@ static void draw_network(struct world *world) {
     world->nat_port_blocked = !world->udp_blocked && world_chance(world, 250);
     world->udp_was_open = !world->udp_blocked && !world->nat_port_blocked;
     world->mobike = world_chance(world, 700);
+    world->staggered = world->options.staggered || world->seed % 4 == 1; /* drawn by nobody: see session_resumption */
     world->delay_min = 1 + world_random(world, 40);
     world->delay_spread = world_chance(world, 500) ? world_random(world, 30) : 0;
     world->loss_permille = world_chance(world, 500) ? world_random(world, 40) : 0;
@@ -133,6 +136,7 @@ static void draw_network(struct world *world) {
     if (world->options.loss)
         world->loss_permille = world->options.loss;
     world->transport = world->nodes == 2 && world_chance(world, 250); /* two behind one NAT can't both have it */
+    world->began_at = world->now;
     world->end = world->now + 3600 * SECOND;
 }
 

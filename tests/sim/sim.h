@@ -152,6 +152,7 @@ struct disturbance {
 struct sim_options {
     uint32_t nodes, duplicates, loss; /* permille */
     uint64_t lifetime; /* s: of IKE and Child SAs, to one and a half of it */
+    bool staggered; /* all, not every fourth seed */
     bool verbose;
 };
 
@@ -169,6 +170,8 @@ struct world {
     bool udp_blocked, udp_dead; /* until it is opened; for a while */
     bool udp_was_open; /* some time */
     bool mobike; /* of all */
+    bool staggered; /* of all (C8) */
+    uint64_t began_at;
     uint64_t roams, udp_deaths;
     bool nat_port_blocked; /* UDP 4500, always: IKE_SA_INIT passes and nothing else does (C7) */
     bool tcp_blocked;
@@ -268,6 +271,7 @@ bool disturbed(const struct world *, uint64_t at);
 void watch_ike(struct world *, struct node *, const struct carrier *, struct span message); /* being sent */
 void watch_esp(struct world *, const struct node *from, const struct node *to, const struct carrier *);
 void watch_connect(struct world *, struct node *);
+void watch_up(struct world *, const struct node *); /* for the first time */
 void watch_close(struct world *, const struct node *);
 void watch_stranger(struct world *, const struct node *from, struct span payload); /* sent to the attacker */
 

@@ -58,6 +58,32 @@ void watch_connect(struct world *world, struct node *node) {
     *oldest = world->now;
 }
 
+/* C8: what UDP that is dropped costs, at most. Names take up to 30 ms, a connection two ways and 20, what the monitor answers
+ * 20 on each side, routes 10. Streams lose nothing. Who fell back one by one, or after IKE_AUTH (C7), takes 1.5 s longer. */
+static uint64_t up_within(const struct world *world) {
+    uint64_t there_and_back = 2 * (world->delay_min + world->delay_spread);
+    uint64_t connect = 2 * (world->delay_min + 20), rest = 30 + 20 + 20 + 10 + 2 * there_and_back;
+    if (world->udp_blocked)
+        return (world->staggered ? 500 : 1500) + 2 + connect + rest;
+    if (world->loss_permille > 0)
+        return NEVER;
+    return world->nat_port_blocked ? there_and_back + 1500 + 2 + connect + rest : rest;
+}
+
+/* C8: nothing is left of what was tried beside it. */
+void watch_up(struct world *world, const struct node *node) {
+    struct peers_totals totals;
+    if (node->number == 0)
+        return;
+    uint64_t took = world->now - world->began_at, most = up_within(world);
+    if (took > most)
+        world_fail(world, "%s is up after %u ms, %u are enough (C8, C1)", node->name, (unsigned)took, (unsigned)most);
+    peers_totals(node->peers, &totals);
+    if (totals.peers != 1 || totals.ike_sas != 1 || totals.streams > 1)
+        world_fail(world, "%s is up with %zu tries, %zu IKE SAs and %zu streams (C8)", node->name, totals.peers,
+            totals.ike_sas, totals.streams);
+}
+
 void watch_close(struct world *world, const struct node *node) {
     bool moved = world->mobike && node->number != 0; /* K15: the Originator closes what it does not need any more */
     if (!world->ending && !moved && !disturbed(world, world->now))

@@ -174,6 +174,7 @@ static void fill_path(const struct config_connection *c, struct path_config *pat
         path->tcp_port = c->tcp_remote_port;
     if (c->tls_remote_port != 0)
         path->tls_port = c->tls_remote_port;
+    path->staggered = c->staggered;
     path->better_after_ms = c->udp_retry_s == 0 ? NEVER : c->udp_retry_s * SECOND;
     path->attempt_timeout_ms = c->retransmit_timeout_ms;
 }

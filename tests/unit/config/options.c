@@ -20,7 +20,7 @@ static void defaults_are_those_of_libreswan_but_for_enable_tcp(void **state) {
     assert_int_equal(c.us, -1);
     assert_true(c.pfs && c.rekey && c.fragmentation && c.esn_yes && c.esn_no);
     assert_false(c.mobike || c.transport);
-    assert_true(c.mobike_nat && c.udp_retry_s == 60);
+    assert_true(c.mobike_nat && c.udp_retry_s == 60 && !c.staggered);
     assert_int_equal(c.encapsulation, ENCAPSULATION_AUTO);
     assert_int_equal(c.ike_lifetime_s, 8 * 3600);
     assert_int_equal(c.sa_lifetime_s, 8 * 3600);
@@ -143,6 +143,8 @@ static void each_option_sets_its_field(void **state) {
     CHECK("mobike-nat=no", !c.mobike_nat);
     CHECK("udp-retry=5m", c.udp_retry_s == 300);
     CHECK("udp-retry=0", c.udp_retry_s == 0);
+    CHECK("transports=staggered", c.staggered);
+    CHECK("transports=one-by-one", !c.staggered);
     CHECK("replay-window=4096", c.replay_window == 4096);
     CHECK("replay-window=32", c.replay_window == 64);
     CHECK("esn=yes", c.esn_yes && !c.esn_no);
@@ -322,11 +324,11 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
             .revision;
     assert_true(one == same);
     static const char *const others[] = {"leftsubnet=10.1.0.0/17", "leftid=@x", "rightid=@x", "mtu=1400", "pfs=no",
-        "mobike=yes", "mobike-nat=no", "udp-retry=2m", "esn=no", "fragmentation=no", "encapsulation=yes",
-        "ikelifetime=7h", "salifetime=7h", "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no", "dpddelay=9", "dpdtimeout=99",
-        "dpdaction=clear", "retransmit-interval=501", "retransmit-timeout=59", "keyingtries=1", "enable-tcp=no",
-        "tcp-remoteport=443", "tcp-congestion=bbr", "replay-window=256", "ike=aes256", "esp=aes256",
-        "leftsourceip=10.0.0.1", "leftprotoport=tcp", "leftsubnet=10.0.0.0/16,10.1.0.0/16",
+        "mobike=yes", "mobike-nat=no", "udp-retry=2m", "transports=staggered", "esn=no", "fragmentation=no",
+        "encapsulation=yes", "ikelifetime=7h", "salifetime=7h", "rekeymargin=8m", "rekeyfuzz=99%", "rekey=no",
+        "dpddelay=9", "dpdtimeout=99", "dpdaction=clear", "retransmit-interval=501", "retransmit-timeout=59",
+        "keyingtries=1", "enable-tcp=no", "tcp-remoteport=443", "tcp-congestion=bbr", "replay-window=256", "ike=aes256",
+        "esp=aes256", "leftsourceip=10.0.0.1", "leftprotoport=tcp", "leftsubnet=10.0.0.0/16,10.1.0.0/16",
         "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]", "type=transport"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -362,6 +364,12 @@ static void each_error_says_where_what_and_what_is_right(void **state) {
             "f:1:1: retransmit-timeout=60000ms must be longer than retransmit-interval=60000ms\n"},
         {"keyingtries=often",
             "f:6:14: 'often' is not right: write a whole number of tries, or 0 or %forever for no end\n"},
+        {"transports=all", "f:6:13: 'all' is not right: write one of one-by-one, staggered\n"},
+        {"transports=staggered\n\tenable-tcp=no",
+            "f:6:13: warning: transports=staggered does nothing: UDP to one address is all that may be tried\n"},
+        {"transports=staggered\n\tenable-tcp=yes",
+            "f:6:13: warning: transports=staggered does nothing: TCP to one address is all that may be tried\n"},
+        {"transports=staggered", ""},
         {"enable-tcp=maybe", "f:6:13: 'maybe' is not right: write one of no, yes, fallback\n"},
         {"tcp-remoteport=0", "f:6:17: '0' is out of range: 1 to 65535\n"},
         {"tcp-remoteport=https", "f:6:17: 'https' is not right: write a whole number\n"},

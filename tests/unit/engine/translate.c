@@ -142,17 +142,20 @@ static void an_identity_left_out_is_the_address(void **state) {
 static void what_may_move_and_how_is_as_configured(void **state) {
     (void)state;
     struct translated *t = begin("conn hosts\n left=%defaultroute\n right=198.51.100.10\n authby=secret\n auto=add\n"
-                                 " mobike=yes\n mobike-nat=no\n udp-retry=2m\n enable-tcp=no\n");
+                                 " mobike=yes\n mobike-nat=no\n udp-retry=2m\n enable-tcp=no\n"
+                                 " transports=staggered\n");
     assert_true(translate(t));
     assert_true(t->out.ike.mobike && t->out.ike.refuse_nats && t->out.ike.refuse_reliable);
     assert_false(t->out.ike.refuse_unreliable);
     assert_true(t->out.local_may_change);
     assert_int_equal(t->out.path.better_after_ms, 120 * SECOND);
+    assert_true(t->out.path.staggered);
     end(t);
     t = begin("conn hosts\n left=192.0.2.10\n right=198.51.100.10\n authby=secret\n auto=add\n udp-retry=0\n");
     assert_true(translate(t));
     assert_false(t->out.ike.mobike || t->out.ike.refuse_nats || t->out.ike.refuse_reliable || t->out.local_may_change);
     assert_int_equal(t->out.path.better_after_ms, NEVER);
+    assert_false(t->out.path.staggered);
     end(t);
 }
 

@@ -57,7 +57,7 @@ static struct error refusal(const char *text) {
 }
 
 /* UDP is unanswered as ike/ sends it: at 0, 500 and 1,500 ms. Ends with the step at 1,500. */
-static struct path_step unanswered_udp(struct fixture *f, uint64_t from) {
+static inline struct path_step unanswered_udp(struct fixture *f, uint64_t from) {
     path_sent(&f->path, from);
     path_sent(&f->path, from + 500);
     return path_wake(&f->path, from + 1500);

@@ -389,7 +389,7 @@ static void act(struct net *net, int end, const struct peer_action *action) {
     case PEER_CONNECT:
         net->connects++;
         net->flow_label = action->flow_label;
-        event = later(net, 2 * NET_DELAY, CONNECT, end, NULL, 0);
+        event = later(net, 2 * NET_DELAY + net->connect_delay, CONNECT, end, NULL, 0);
         event->attempt = action->attempt;
         event->carrier = action->carrier;
         break;
@@ -538,7 +538,12 @@ static void connected(struct net *net, struct net_event *event) {
 
 static void happen(struct net *net, struct net_event *event) {
     struct net_end *e = &net->end[event->end];
-    struct path_target target = {.local = e->outer, .remote = event->carrier.remote};
+    struct path_target target[2] = {{.local = e->outer, .remote = event->carrier.remote}};
+    size_t targets = 1;
+    if (net->two_addresses) {
+        target[targets++] = target[0];
+        target[0].remote.octets[3] = 99;
+    }
     switch (event->kind) {
     case TO_UDP:
         udp_arrives(net, event);
@@ -554,7 +559,7 @@ static void happen(struct net *net, struct net_event *event) {
         connected(net, event);
         break;
     case RESOLVED:
-        net_take(net, event->end, peers_resolved(e->peers, net->now, event->peer, &target, 1, NULL));
+        net_take(net, event->end, peers_resolved(e->peers, net->now, event->peer, target, targets, NULL));
         break;
     case AUTH:
         net_take(net, event->end, peers_auth(e->peers, net->now, event->peer, &event->auth));

@@ -77,6 +77,8 @@ struct net {
     int drop_next_udp; /* so many datagrams from now on */
     uint16_t port_blocked; /* UDP to or from it is lost; 0: none */
     uint64_t udp_delay; /* more than NET_DELAY */
+    uint64_t connect_delay; /* more than there and back */
+    bool two_addresses; /* of a name: 192.0.2.99, where nobody is, comes first */
     uint16_t nat_port; /* west's 4500 is seen as this port, its 500 as the one after it; 0: no NAT */
     uint64_t nat_until; /* when its binding ends: 30 s after west sent anything over UDP */
     uint64_t nat_silence; /* the longest so far, of west over UDP */
