@@ -62,10 +62,11 @@ static void apply(struct worker *worker, const struct worker_command *command) {
         udp_clear(worker);
         break;
     case WORKER_TUN:
-        tun_set(worker, command->fd, command->mtu, command->offload);
+        tun_set(worker, command->device, command->fd, command->mtu, command->offload);
         break;
     case WORKER_DEMAND:
-        icmp_demand_set(worker, (struct prefix *)(void *)command->octets, command->length / sizeof(struct prefix));
+        icmp_demand_set(
+            worker, (struct worker_demand *)(void *)command->octets, command->length / sizeof(struct worker_demand));
         return; /* kept */
     }
     free(command->octets);

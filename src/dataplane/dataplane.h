@@ -24,7 +24,7 @@ struct worker;
 
 struct worker_options {
     uint8_t number;
-    int tun_fd; /* IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, non-blocking; taken over on success. -1: none yet */
+    int tun_fd; /* of device 0: IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, non-blocking; taken over on success. -1: none yet */
     uint32_t tun_mtu;
     bool tun_offload; /* TUNSETOFFLOAD was taken: bursts come and may go back */
     uint32_t corrupt_tolerance;
@@ -42,9 +42,13 @@ enum worker_command_kind {
     WORKER_SEND_IKE, /* carrier, octets (malloc'd, freed by the worker), bare: over UDP port 500 without marker */
     WORKER_UDP_ADD, /* fd, port */
     WORKER_UDP_CLEAR, /* all of them */
-    WORKER_TUN, /* fd, mtu, offload: replaces the TUN queue */
-    WORKER_DEMAND, /* octets: an array of struct prefix (malloc'd, the worker's from now on); replaces the one before.
+    WORKER_TUN, /* device, fd, mtu, offload: its TUN queue from now on; fd -1: it has none any more */
+    WORKER_DEMAND, /* octets: an array of struct worker_demand (malloc'd, the worker's from now on); replaces the one before.
                     * Packets to one of these that no SA takes are reported as WORKER_ONDEMAND; others get an ICMP answer */
+};
+struct worker_demand {
+    struct prefix to;
+    uint32_t device; /* out of which they come */
 };
 struct worker_command {
     enum worker_command_kind kind;
@@ -57,7 +61,7 @@ struct worker_command {
     bool bare; /* no IKE message but a whole datagram for UDP: a NAT keepalive */
     uint8_t *octets;
     size_t length;
-    uint32_t mtu;
+    uint32_t device, mtu;
     bool offload;
 };
 MUST_USE bool worker_post(struct worker *, const struct worker_command *);
@@ -68,12 +72,13 @@ enum worker_report_kind {
     WORKER_TRAFFIC_REPORT, /* traffic */
     WORKER_STREAM_GONE, /* carrier.stream, error: closed by the other side (ORIGIN_NONE: orderly FIN), or corrupt */
     WORKER_UDP_ERROR, /* carrier.remote, error */
-    WORKER_ONDEMAND, /* octets: an inner packet to a WORKER_DEMAND prefix that no SA takes */
+    WORKER_ONDEMAND, /* device, octets: an inner packet to a WORKER_DEMAND prefix that no SA takes */
 };
 struct worker_report {
     enum worker_report_kind kind;
     struct carrier carrier;
     struct traffic_report traffic;
+    uint32_t device;
     uint8_t *octets;
     size_t length;
     struct error error;

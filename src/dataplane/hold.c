@@ -18,7 +18,7 @@ static void drop_old(struct worker *worker, uint64_t now) {
         drop_at(worker, 0);
 }
 
-void hold_add(struct worker *worker, const uint8_t *octets, size_t length) {
+void hold_add(struct worker *worker, uint32_t device, const uint8_t *octets, size_t length) {
     uint64_t now = dataplane_now();
     drop_old(worker, now);
     if (worker->helds == HOLD_PACKETS_MAX || worker->held_octets + length > HOLD_OCTETS_MAX)
@@ -27,7 +27,7 @@ void hold_add(struct worker *worker, const uint8_t *octets, size_t length) {
     if (copy == NULL)
         return;
     memcpy(copy, octets, length);
-    worker->held[worker->helds++] = (struct held){.octets = copy, .length = length, .at = now};
+    worker->held[worker->helds++] = (struct held){.device = device, .octets = copy, .length = length, .at = now};
     worker->held_octets += length;
 }
 
@@ -35,7 +35,8 @@ static bool has_route(struct worker *worker, const struct held *held) {
     struct cut cut;
     struct traffic_route route;
     return cut_begin(&cut, held->octets, held->length) &&
-           traffic_route(worker->traffic, cut.packet, cut.length, &route) && route.carrier->transport != TRANSPORT_NONE;
+           traffic_route(worker->traffic, held->device, cut.packet, cut.length, &route) &&
+           route.carrier->transport != TRANSPORT_NONE;
 }
 
 void hold_release(struct worker *worker) {
@@ -45,7 +46,7 @@ void hold_release(struct worker *worker) {
             i++;
             continue;
         }
-        outbound_again(worker, worker->held[i].octets, worker->held[i].length);
+        outbound_again(worker, worker->held[i].device, worker->held[i].octets, worker->held[i].length);
         drop_at(worker, i);
     }
 }

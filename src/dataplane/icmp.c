@@ -6,8 +6,9 @@
 
 #define ANSWER_MAX ((size_t)1280)
 
-static void answer(struct worker *worker, const uint8_t *packet, size_t length, uint32_t mtu) {
-    if (!allowance_take(&worker->icmp, dataplane_now()))
+static void answer(struct worker *worker, uint32_t device, const uint8_t *packet, size_t length, uint32_t mtu) {
+    struct tun *tun = tun_find(worker, device);
+    if (tun == NULL || !allowance_take(&worker->icmp, dataplane_now()))
         return;
     struct virtio_net_hdr header = {0};
     struct address anybody = {0};
@@ -15,39 +16,39 @@ static void answer(struct worker *worker, const uint8_t *packet, size_t length, 
     size_t octets = inner_icmp_error(packet, length, &anybody, mtu, out, sizeof out);
     struct iovec part[2] = {{.iov_base = &header, .iov_len = sizeof header}, {.iov_base = out, .iov_len = octets}};
     if (octets > 0)
-        worker->joiner.emit(worker, part, 2);
+        tun->joiner.emit(tun, part, 2);
 }
 
-void icmp_demand_set(struct worker *worker, struct prefix *list, size_t count) {
+void icmp_demand_set(struct worker *worker, struct worker_demand *list, size_t count) {
     free(worker->demand);
     worker->demand = list;
     worker->demands = count;
 }
 
-static bool is_demanded(const struct worker *worker, const uint8_t *packet, size_t length) {
+static bool is_demanded(const struct worker *worker, uint32_t device, const uint8_t *packet, size_t length) {
     struct flow flow;
     size_t total;
     if (worker->demands == 0 || !inner_parse(packet, length, &flow, &total))
         return false;
     for (size_t i = 0; i < worker->demands; i++)
-        if (prefix_contains(&worker->demand[i], &flow.destination))
+        if (worker->demand[i].device == device && prefix_contains(&worker->demand[i].to, &flow.destination))
             return true;
     return false;
 }
 
 /* A tunnel is about to come up for what is on demand: its first packets wait, so no ICMP discourages who sends them. */
-bool icmp_no_tunnel(struct worker *worker, const uint8_t *packet, size_t length) {
-    bool demanded = is_demanded(worker, packet, length);
+bool icmp_no_tunnel(struct worker *worker, uint32_t device, const uint8_t *packet, size_t length) {
+    bool demanded = is_demanded(worker, device, packet, length);
     if (demanded) {
         if (allowance_take(&worker->ondemand, dataplane_now()))
-            report_ondemand(worker, packet, length);
+            report_ondemand(worker, device, packet, length);
         return true;
     }
     counter_add(&worker->counters.drops_no_sa, 1);
-    answer(worker, packet, length, 0);
+    answer(worker, device, packet, length, 0);
     return false;
 }
 
-void icmp_too_big(struct worker *worker, const uint8_t *packet, size_t length, size_t mtu) {
-    answer(worker, packet, length, (uint32_t)mtu);
+void icmp_too_big(struct worker *worker, uint32_t device, const uint8_t *packet, size_t length, size_t mtu) {
+    answer(worker, device, packet, length, (uint32_t)mtu);
 }

@@ -6,13 +6,14 @@
 
 /* Sorts what traffic_receive found; false: corrupt. */
 static bool sort(struct worker *worker, const struct carrier *carrier, size_t count) {
+    struct tun *tun;
     bool rebuilt = false; /* lives in memory that the next call uses again */
     for (size_t i = 0; i < count; i++) {
         struct traffic_frame *frame = &worker->frame[i];
         switch (frame->verdict) {
         case TRAFFIC_IS_INNER:
-            if (worker->tun >= 0)
-                join_add(&worker->joiner, frame->inner, frame->inner_length);
+            if ((tun = tun_find(worker, frame->device)) != NULL)
+                join_add(&tun->joiner, frame->inner, frame->inner_length);
             rebuilt = rebuilt || frame->rebuilt;
             break;
         case TRAFFIC_IS_IKE:
@@ -21,12 +22,12 @@ static bool sort(struct worker *worker, const struct carrier *carrier, size_t co
         case TRAFFIC_IS_NOTHING:
             break;
         case TRAFFIC_IS_CORRUPT:
-            join_flush(&worker->joiner);
+            tuns_flush(worker);
             return false;
         }
     }
     if (rebuilt)
-        join_flush(&worker->joiner);
+        tuns_flush(worker);
     return true;
 }
 
@@ -46,7 +47,7 @@ bool inbound_link(struct link *link) {
             link->held = true;
             event_del(link->readable);
             worker_retry_soon(worker);
-            join_flush(&worker->joiner);
+            tuns_flush(worker);
             return false;
         }
         struct error error = {0};
@@ -57,12 +58,12 @@ bool inbound_link(struct link *link) {
             worker->frame[i] = (struct traffic_frame){
                 .payload = (uint8_t *)worker->payload[i].at, .length = worker->payload[i].length};
         if (!whole || (count > 0 && !inbound_frames(worker, &link->carrier, true, &link->strikes, count, &error))) {
-            join_flush(&worker->joiner);
+            tuns_flush(worker);
             link_lost(link, STREAM_CORRUPT, &error);
             return false;
         }
         if (count == 0) {
-            join_flush(&worker->joiner);
+            tuns_flush(worker);
             return true;
         }
     }

@@ -49,6 +49,19 @@ struct outlet {
 };
 TAILQ_HEAD(outlet_list, outlet);
 
+/* A device that inner packets come out of and go into. */
+struct tun {
+    LIST_ENTRY(tun) next;
+    struct worker *worker;
+    uint32_t device;
+    uint32_t mtu;
+    int fd;
+    bool paused;
+    struct event *readable, *again;
+    struct joiner joiner;
+};
+LIST_HEAD(tun_list, tun);
+
 /* A stream of this worker's. */
 struct link {
     LIST_ENTRY(link) next;
@@ -93,6 +106,7 @@ struct outbound {
 #define HOLD_PACKETS_MAX ((size_t)32)
 #define HOLD_OCTETS_MAX ((size_t)131072)
 struct held {
+    uint32_t device;
     uint8_t *octets; /* as read from the TUN */
     size_t length;
     uint64_t at; /* ms */
@@ -114,10 +128,7 @@ struct worker {
     size_t udps;
     bool udp_held;
 
-    int tun; /* -1: none */
-    struct event *tun_readable, *tun_again;
-    bool tun_paused;
-    struct joiner joiner;
+    struct tun_list tuns; /* the one that was used last first */
     struct queue *queue;
     uint64_t queue_drops; /* of its own that are counted */
     struct outlet_list ready;
@@ -128,7 +139,7 @@ struct worker {
     struct span payload[ESP_BATCH_MAX];
 
     struct allowance icmp, ondemand;
-    struct prefix *demand; /* see WORKER_DEMAND */
+    struct worker_demand *demand; /* see WORKER_DEMAND */
     size_t demands;
     struct held held[HOLD_PACKETS_MAX]; /* oldest first */
     size_t helds, held_octets;
@@ -154,7 +165,7 @@ bool reports_have_room(struct worker *, size_t ike);
 bool report_ike(struct worker *, const struct carrier *, struct span message); /* false: dropped */
 void report_gone(struct worker *, struct link *); /* takes the link, whose stream is closed */
 void report_udp_error(struct worker *, const struct address *remote, const struct error *);
-void report_ondemand(struct worker *, const uint8_t *packet, size_t length);
+void report_ondemand(struct worker *, uint32_t device, const uint8_t *packet, size_t length);
 /* Sends up what the last call into `traffic` reported, and empties the list. *corrupt (may be NULL) gets the error of
  * TRAFFIC_CORRUPT. */
 void report_traffic(struct worker *, struct error *corrupt);
@@ -187,28 +198,31 @@ void udp_send_ike(struct worker *, const struct carrier *, struct span message, 
 size_t udp_send_packets(struct worker *, const struct udp_datagram *, size_t count); /* all over one carrier */
 
 /* ---- tun.c ---- */
-void tun_set(struct worker *, int fd, uint32_t mtu, bool offload); /* replaces it; -1: none */
-void tun_pause(struct worker *, uint64_t most_ms); /* 0: until tun_resume */
-void tun_resume(struct worker *);
+void tun_set(struct worker *, uint32_t device, int fd, uint32_t mtu, bool offload); /* replaces it; -1: none */
+struct tun *tun_find(struct worker *, uint32_t device); /* NULL: none */
+void tun_pause(struct tun *, uint64_t most_ms);
+void tuns_flush(struct worker *); /* what was joined leaves */
+void tuns_free(struct worker *);
 
 /* ---- outbound.c ---- */
-void outbound_readable(int fd, short what, void *worker);
+void outbound_readable(int fd, short what, void *tun);
 void outbound_serve(struct worker *); /* what waits and may go, goes */
 void outlet_init(struct outlet *, struct link *, uint32_t number);
 void outlet_ready(struct worker *, struct outlet *); /* if it is */
 void outlet_rest(struct worker *, struct outlet *); /* its carrier takes no more */
 void outlet_clear(struct worker *, struct outlet *); /* drops what waits */
-void outbound_again(struct worker *, const uint8_t *octets, size_t length); /* what one read gave, once more */
+/* What one read of a device gave, once more. */
+void outbound_again(struct worker *, uint32_t device, const uint8_t *octets, size_t length);
 
 /* ---- hold.c ---- */
-void hold_add(struct worker *, const uint8_t *octets, size_t length); /* as read from the TUN; copied */
+void hold_add(struct worker *, uint32_t device, const uint8_t *octets, size_t length); /* as read; copied */
 void hold_release(struct worker *); /* those that an SA takes now */
 void hold_clear(struct worker *);
 
 /* ---- icmp.c ---- */
-void icmp_demand_set(struct worker *, struct prefix *, size_t count); /* takes them over */
+void icmp_demand_set(struct worker *, struct worker_demand *, size_t count); /* takes them over */
 /* True: one is on demand for it, and was asked for. */
-bool icmp_no_tunnel(struct worker *, const uint8_t *packet, size_t length);
-void icmp_too_big(struct worker *, const uint8_t *packet, size_t length, size_t mtu);
+bool icmp_no_tunnel(struct worker *, uint32_t device, const uint8_t *packet, size_t length);
+void icmp_too_big(struct worker *, uint32_t device, const uint8_t *packet, size_t length, size_t mtu);
 
 #endif

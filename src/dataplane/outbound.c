@@ -117,10 +117,10 @@ static size_t pack(struct worker *worker, struct cut *cut, size_t most) {
     return octets;
 }
 
-static size_t largest_inner(const struct worker *worker, const struct traffic_route *route) {
+static size_t largest_inner(const struct tun *tun, const struct traffic_route *route) {
     if (route->carrier->transport != TRANSPORT_UDP)
         return esp_inner_max(route->sa, FRAME_PAYLOAD_MAX);
-    size_t fits = esp_inner_max(route->sa, UDP_PAYLOAD_MAX), mtu = worker->options.tun_mtu;
+    size_t fits = esp_inner_max(route->sa, UDP_PAYLOAD_MAX), mtu = tun != NULL ? tun->mtu : 0;
     if (route->strip > 0) /* no pieces of packets, but pieces of datagrams */
         return fits;
     return mtu > 0 && mtu < fits ? mtu : fits;
@@ -157,8 +157,8 @@ static bool route_again(struct worker *worker, struct queue_burst *burst) {
     if (burst->generation == worker->generation)
         return true;
     burst->generation = worker->generation;
-    return traffic_route(worker->traffic, burst->cut.packet, burst->cut.length, &burst->route) &&
-           cut_longest(&burst->cut) <= largest_inner(worker, &burst->route);
+    return traffic_route(worker->traffic, burst->device, burst->cut.packet, burst->cut.length, &burst->route) &&
+           cut_longest(&burst->cut) <= largest_inner(tun_find(worker, burst->device), &burst->route);
 }
 
 /* Something of one flow, or of an outlet that has nothing more. Returns how many octets. */
@@ -223,9 +223,9 @@ static struct outlet *outlet_of(struct worker *worker, const struct carrier *car
 /* Finds out whose it is; NULL: it goes nowhere. */
 static struct outlet *admit(struct worker *worker, struct queue_burst *burst) {
     struct cut *cut = &burst->cut;
-    if (!traffic_route(worker->traffic, cut->packet, cut->length, &burst->route)) {
-        if (icmp_no_tunnel(worker, cut->packet, cut->length))
-            hold_add(worker, burst->octets, burst->length);
+    if (!traffic_route(worker->traffic, burst->device, cut->packet, cut->length, &burst->route)) {
+        if (icmp_no_tunnel(worker, burst->device, cut->packet, cut->length))
+            hold_add(worker, burst->device, burst->octets, burst->length);
         return NULL;
     }
     burst->generation = worker->generation;
@@ -235,20 +235,21 @@ static struct outlet *admit(struct worker *worker, struct queue_burst *burst) {
         counter_add(&worker->counters.drops_queue, 1);
         return NULL;
     }
-    size_t most = largest_inner(worker, &burst->route);
+    size_t most = largest_inner(tun_find(worker, burst->device), &burst->route);
     if (cut_longest(cut) <= most)
         return outlet;
     counter_add(&worker->counters.drops_policy, 1);
-    icmp_too_big(worker, cut->packet, cut->length, most);
+    icmp_too_big(worker, burst->device, cut->packet, cut->length, most);
     return NULL;
 }
 
-static void one_read(struct worker *worker, size_t length, uint64_t now) {
+static void one_read(struct worker *worker, uint32_t device, size_t length, uint64_t now) {
     struct queue_burst *burst = queue_read(worker->queue, length);
     if (burst == NULL) {
         counter_add(&worker->counters.drops_policy, 1);
         return;
     }
+    burst->device = device;
     struct outlet *outlet = admit(worker, burst);
     if (outlet == NULL) {
         queue_forget(worker->queue, burst);
@@ -259,34 +260,35 @@ static void one_read(struct worker *worker, size_t length, uint64_t now) {
 }
 
 /* Leaves now: it waited long enough, and its memory is the caller's. */
-void outbound_again(struct worker *worker, const uint8_t *octets, size_t length) {
+void outbound_again(struct worker *worker, uint32_t device, const uint8_t *octets, size_t length) {
     struct iovec part[2];
     queue_room(worker->queue, part);
     size_t front = length < part[0].iov_len ? length : part[0].iov_len;
     memcpy(part[0].iov_base, octets, front);
     memcpy(part[1].iov_base, octets + front, length - front);
-    one_read(worker, length, dataplane_now());
+    one_read(worker, device, length, dataplane_now());
     outbound_serve(worker);
 }
 
 /* More is read than is sent, so that a packet of a flow that sends little does not wait in the TUN behind the others'. */
 void outbound_readable(int fd, short what, void *context) {
     (void)what;
-    struct worker *worker = context;
+    struct tun *tun = context;
+    struct worker *worker = tun->worker;
     uint64_t now = dataplane_now();
     size_t octets = 0;
-    for (int i = 0; i < READS_PER_WAKE && octets < READ_PER_WAKE && !worker->tun_paused; i++) {
+    for (int i = 0; i < READS_PER_WAKE && octets < READ_PER_WAKE; i++) {
         struct iovec part[2];
         queue_room(worker->queue, part);
         ssize_t length = readv(fd, part, 2);
         if (length <= 0) {
             if (length == 0 || (errno != EAGAIN && errno != EINTR))
-                tun_pause(worker, BROKEN_MS); /* the device went away or is down: don't turn in circles */
+                tun_pause(tun, BROKEN_MS); /* the device went away or is down: don't turn in circles */
             break;
         }
         counter_add(&worker->counters.tun_reads, 1);
         octets += (size_t)length;
-        one_read(worker, (size_t)length, now);
+        one_read(worker, tun->device, (size_t)length, now);
     }
     outbound_serve(worker);
 }

@@ -26,7 +26,8 @@ struct queue_burst {
     STAILQ_ENTRY(queue_burst) next;
     struct queue_flow *flow;
     struct cut cut;
-    struct traffic_route route; /* the owner's, as is `generation` */
+    uint32_t device; /* the owner's, as are `route` and `generation` */
+    struct traffic_route route;
     uint64_t generation;
     uint64_t since; /* ms: when it came */
     size_t length; /* octets, header for the TUN included */

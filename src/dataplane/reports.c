@@ -58,8 +58,8 @@ void report_udp_error(struct worker *worker, const struct address *remote, const
         ring_push(&worker->reports, &report);
 }
 
-void report_ondemand(struct worker *worker, const uint8_t *packet, size_t length) {
-    struct worker_report report = {.kind = WORKER_ONDEMAND};
+void report_ondemand(struct worker *worker, uint32_t device, const uint8_t *packet, size_t length) {
+    struct worker_report report = {.kind = WORKER_ONDEMAND, .device = device};
     if (have_spare(worker))
         push_octets(worker, &report, span_of(packet, length));
 }

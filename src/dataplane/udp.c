@@ -41,7 +41,7 @@ static void receive(struct udp_entry *entry, struct udp_datagram *datagram, size
         struct error ignored;
         inbound_frames(worker, &carrier, has_marker(entry->port), NULL, end - begin, &ignored);
     }
-    join_flush(&worker->joiner);
+    tuns_flush(worker);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context) {

@@ -52,7 +52,7 @@ void worker_retry_soon(struct worker *worker) {
 
 static void *run(void *context) {
     struct worker *worker = context;
-    tun_set(worker, worker->options.tun_fd, worker->options.tun_mtu, worker->options.tun_offload);
+    tun_set(worker, 0, worker->options.tun_fd, worker->options.tun_mtu, worker->options.tun_offload);
     while (!atomic_load(&worker->stop) && event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY) == 0)
         ;
     return NULL;
@@ -71,7 +71,6 @@ static bool make_loop(struct worker *worker) {
     worker->on_command = event_new(worker->base, worker->commands.wake, EV_READ | EV_PERSIST, on_command, worker);
     worker->on_retry = evtimer_new(worker->base, on_retry, worker);
     worker->on_serve = evtimer_new(worker->base, on_serve, worker);
-    worker->tun_again = NULL;
     return worker->on_command != NULL && worker->on_retry != NULL && worker->on_serve != NULL &&
            event_priority_set(worker->on_command, 0) == 0 && event_add(worker->on_command, NULL) == 0;
 }
@@ -91,7 +90,7 @@ static void destroy(struct worker *worker) {
     if (worker->base != NULL) {
         links_free(worker);
         udp_clear(worker);
-        tun_set(worker, -1, 0, false);
+        tuns_free(worker);
     }
     drain(worker);
     if (worker->on_command != NULL)
@@ -129,7 +128,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
     }
     memset(worker, 0, sizeof *worker);
     worker->options = *options;
-    worker->tun = -1;
+    LIST_INIT(&worker->tuns);
     worker->icmp.per_second = 100;
     worker->ondemand.per_second = 20;
     LIST_INIT(&worker->gone);

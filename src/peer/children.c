@@ -71,6 +71,7 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     peer->child_count++;
     struct traffic_command *install = action_traffic(peers, peer, TRAFFIC_INSTALL);
     install->sa = esp;
+    install->device = peer->conn->config.device;
     install->spi_in = ike->spi_in;
     install->replaces = ike->replaces;
     install->outbound_now = ike->initiator || ike->replaces == 0;

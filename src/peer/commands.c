@@ -94,7 +94,8 @@ static bool conn_takes(const struct conn *conn, const struct flow *flow) {
     return false;
 }
 
-struct peer_output peers_ondemand(struct peers *peers, uint64_t now, const uint8_t *inner, size_t length) {
+struct peer_output peers_ondemand(
+    struct peers *peers, uint64_t now, uint32_t device, const uint8_t *inner, size_t length) {
     peers_begin(peers, now);
     struct flow flow;
     size_t total;
@@ -102,7 +103,7 @@ struct peer_output peers_ondemand(struct peers *peers, uint64_t now, const uint8
         return peers_finish(peers);
     for (struct conn *conn = peers->conns; conn; conn = conn->next) {
         if (conn->gone || !conn->on_demand || !conn->config.may_initiate || conn->up > 0 || now < conn->demand_after ||
-            !conn_takes(conn, &flow))
+            conn->config.device != device || !conn_takes(conn, &flow))
             continue;
         conn->demand_after = now + PEER_RETRY_FIRST_MS;
         if (!first_of(peers, conn))

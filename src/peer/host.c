@@ -43,6 +43,7 @@ static void host_up(struct peers *peers, struct peer *peer) {
     }
     setup->source_ip = peer->conn->config.source_ip;
     setup->mtu = peer->conn->config.mtu;
+    setup->device = peer->conn->config.device;
     setup->transport = peer->carrier.transport;
     setup->outer_remote = peer->carrier.remote;
     setup->outer_remote.port = 0;

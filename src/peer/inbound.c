@@ -69,6 +69,7 @@ static void judge(struct inbound *in, const struct installed *installed, const s
         frame->inner = job->inner;
         frame->inner_length = job->inner_length;
         frame->anchor = installed->anchor->number;
+        frame->device = installed->device;
         if (esp_sa_config(installed->sa)->transport)
             rebuild(in, installed, job);
         break;

@@ -41,6 +41,7 @@ struct peer_config {
     uint16_t local_port; /* where we listen for UDP (500), for carriers' local side */
     struct address source_ip; /* leftsourceip, unspecified: none */
     uint32_t mtu; /* of the tunnel, 0: automatic */
+    uint32_t device; /* whose inner packets alone are this connection's, and where they go; 0: the common one */
     enum peer_start start;
     enum peer_after_loss after_loss;
     uint32_t keying_tries; /* 0: for ever */
@@ -110,7 +111,7 @@ enum traffic_verb {
     TRAFFIC_ANCHOR_MOVE, /* (anchor, carrier, pinned, roams): a fresh authentic IKE message came over it (L5) or we chose it;
                             * transport NONE: nothing carries it at the moment, drop */
     TRAFFIC_ANCHOR_REMOVE, /* (anchor): with all that is still installed */
-    TRAFFIC_INSTALL, /* (anchor, sa, outbound_now, replaces): the worker's from now on */
+    TRAFFIC_INSTALL, /* (anchor, sa, device, outbound_now, replaces): the worker's from now on */
     TRAFFIC_RETIRE, /* (anchor, spi_in): comes back in TRAFFIC_RETIRED for freeing */
 };
 struct traffic_command {
@@ -120,6 +121,7 @@ struct traffic_command {
     bool pinned; /* ESP from another UDP address does not move it: we are behind a NAT, the peer is not */
     bool roams; /* MOBIKE says where it is: ESP over UDP follows to another port of the same host at most */
     struct esp_sa *sa;
+    uint32_t device;
     bool outbound_now; /* else from the first authentic packet that came in on it, or when `replaces` is retired */
     uint32_t replaces; /* spi_in, 0: none */
     uint32_t spi_in;
@@ -130,6 +132,7 @@ struct peer_host_setup { /* what the host must have while the peer is up */
     struct address source_ip; /* put on the TUN device and used as the routes' source; unspecified: an address of
                                    * ours inside `local`, if there is one */
     uint32_t mtu; /* of the routes, 0: automatic, from esp overhead and transport */
+    uint32_t device; /* 0: the common one */
     bool host_to_host; /* transport mode, which carries no fragments: packets must come whole */
     enum transport transport;
     size_t overhead; /* octets that ESP adds to an inner packet at most */
@@ -195,7 +198,7 @@ struct peer_output peers_down(struct peers *, uint64_t now, const char *connecti
 struct peer_output peers_shutdown(struct peers *, uint64_t now); /* deletes all politely; peers_idle when done */
 bool peers_idle(const struct peers *);
 struct peer_output peers_ondemand(
-    struct peers *, uint64_t now, const uint8_t *inner, size_t length); /* a first packet */
+    struct peers *, uint64_t now, uint32_t device, const uint8_t *inner, size_t length); /* a first packet */
 struct peer_output peers_rekey(
     struct peers *, uint64_t now, const char *connection, bool ike, struct error *); /* by hand */
 
@@ -297,7 +300,7 @@ struct traffic_frame {
         inner; /* out, INNER: in the payload, or (rebuilt: transport mode) in memory of `traffic` until its next call */
     bool rebuilt; /* out */
     size_t inner_length;
-    uint32_t anchor; /* out, INNER */
+    uint32_t anchor, device; /* out, INNER */
 };
 /* Frames of one read of one carrier, in order. Batches those of one SA. On CORRUPT the rest is not looked at and the
  * stream is to be closed. *strikes is the stream's own memory for L10 and S12 (start at 0; NULL over UDP). `marker`:
@@ -312,8 +315,9 @@ struct traffic_route {
     size_t strip; /* transport mode: so many octets of each packet's IP header are not sealed; 0: tunnel mode */
     uint8_t next_header; /* transport mode: for esp_seal */
 };
-/* Whose an outbound inner packet is; false: nobody's. Narrower selectors win; looked up once per burst of one flow. */
-bool traffic_route(struct traffic *, const uint8_t *inner, size_t length, struct traffic_route *);
+/* Whose an inner packet is that came out of `device`; false: nobody's. Narrower selectors win; looked up once per burst of one
+ * flow. */
+bool traffic_route(struct traffic *, uint32_t device, const uint8_t *inner, size_t length, struct traffic_route *);
 /* After sealing on a route: reports soft expiry when it is due. */
 void traffic_sealed(struct traffic *, const struct traffic_route *, struct traffic_reports *);
 size_t traffic_anchors(const struct traffic *); /* for leak checks */

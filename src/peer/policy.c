@@ -102,10 +102,11 @@ void policy_leave(struct traffic *traffic, struct installed *installed) {
     installed->outbound = false;
 }
 
-static struct installed *taker(const struct traffic *traffic, const struct flow *flow, uint8_t length) {
+static struct installed *taker(
+    const struct traffic *traffic, uint32_t device, const struct flow *flow, uint8_t length) {
     struct policy_entry *entry = table_get(&traffic->policy, cover_key(traffic, &flow->destination, length));
     for (; entry; entry = entry->next)
-        if (esp_sa_takes(entry->owner->sa, flow))
+        if (entry->owner->device == device && esp_sa_takes(entry->owner->sa, flow))
             return entry->owner;
     return NULL;
 }
@@ -124,7 +125,8 @@ static bool strip(const uint8_t *inner, size_t length, const struct flow *flow, 
            (!is_outer(route->carrier, flow) && esp_transport_strip(inner, length, &route->strip, &route->next_header));
 }
 
-bool traffic_route(struct traffic *traffic, const uint8_t *inner, size_t length, struct traffic_route *route) {
+bool traffic_route(
+    struct traffic *traffic, uint32_t device, const uint8_t *inner, size_t length, struct traffic_route *route) {
     struct flow flow;
     size_t total;
     if (!inner_parse(inner, length, &flow, &total))
@@ -133,7 +135,7 @@ bool traffic_route(struct traffic *traffic, const uint8_t *inner, size_t length,
     for (int bits = flow.destination.family == 6 ? 128 : 32; bits >= 0; bits--) {
         if (covers[bits] == 0)
             continue;
-        struct installed *installed = taker(traffic, &flow, (uint8_t)bits);
+        struct installed *installed = taker(traffic, device, &flow, (uint8_t)bits);
         if (!installed)
             continue;
         *route = (struct traffic_route){

@@ -101,6 +101,7 @@ static void install(struct traffic *traffic, const struct traffic_command *comma
     installed->sa = command->sa;
     installed->spi_in = spi_in;
     installed->replaces = command->replaces;
+    installed->device = command->device;
     installed->next = anchor->sas;
     anchor->sas = installed;
     traffic->sas++;

@@ -35,6 +35,7 @@ struct installed {
     struct anchor *anchor;
     struct esp_sa *sa;
     uint32_t spi_in, replaces;
+    uint32_t device; /* takes packets of this one alone */
     bool outbound; /* is in the policy */
     uint32_t soft_calls; /* of traffic_sealed since a rekey is due */
     struct policy_entry entry[SELECTORS_MAX];

@@ -58,7 +58,7 @@ static bool seal(struct world *world, struct node *from, struct node *to, struct
         return false;
     build(packet, &view[0], &view[1], number);
     struct traffic_route route;
-    if (!traffic_route(from->traffic, packet, sizeof packet, &route) || route.carrier->transport == TRANSPORT_NONE)
+    if (!traffic_route(from->traffic, 0, packet, sizeof packet, &route) || route.carrier->transport == TRANSPORT_NONE)
         return false;
     size_t offset = esp_seal_offset(route.sa);
     memcpy(out->octets + offset, packet + route.strip, sizeof packet - route.strip);

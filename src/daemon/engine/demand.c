@@ -22,7 +22,8 @@ static void add_known(const struct selector_list *from, struct selector_list *to
 
 static void set(struct engine *engine, size_t number) {
     const struct peer_config *connection = &engine->connection[number];
-    struct peer_host_setup setup = {.source_ip = connection->source_ip, .mtu = connection->mtu};
+    struct peer_host_setup setup = {
+        .source_ip = connection->source_ip, .mtu = connection->mtu, .device = connection->device};
     struct error error;
     for (size_t i = 0; i < connection->ike.children; i++) {
         const struct ike_child_config *child = &connection->ike.child[i];
@@ -53,15 +54,20 @@ static bool has_routes(const struct engine *engine, const char *name) {
 }
 
 /* What lies behind a connection, at most HOST_PREFIXES_MAX prefixes of it. */
-static size_t remote_prefixes(const struct peer_config *connection, struct prefix *out) {
+static size_t remote_prefixes(const struct peer_config *connection, struct worker_demand *out) {
+    struct prefix list[HOST_PREFIXES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < connection->ike.children; i++) {
         const struct selector_list *remote = &connection->ike.child[i].remote;
         for (size_t j = 0; j < remote->count && count < HOST_PREFIXES_MAX; j++)
             count += range_prefixes(
-                &remote->selector[j].first, &remote->selector[j].last, out + count, HOST_PREFIXES_MAX - count);
+                &remote->selector[j].first, &remote->selector[j].last, list + count, HOST_PREFIXES_MAX - count);
     }
-    return count < HOST_PREFIXES_MAX ? count : HOST_PREFIXES_MAX; /* more would be needed, no more were written */
+    if (count > HOST_PREFIXES_MAX) /* more would be needed, no more were written */
+        count = HOST_PREFIXES_MAX;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (struct worker_demand){.to = list[i], .device = connection->device};
+    return count;
 }
 
 /* The worker reports packets to these, instead of answering that nobody takes them. */
@@ -69,7 +75,7 @@ static void tell_worker(struct engine *engine) {
     size_t demanded = 0, count = 0;
     for (size_t i = 0; i < engine->connections; i++)
         demanded += wants(&engine->connection[i]);
-    struct prefix *list = calloc(demanded * HOST_PREFIXES_MAX + 1, sizeof *list);
+    struct worker_demand *list = calloc(demanded * HOST_PREFIXES_MAX + 1, sizeof *list);
     if (list == NULL)
         return;
     for (size_t i = 0; i < engine->connections; i++)

@@ -48,7 +48,7 @@ static void take(struct engine *engine, const struct worker_report *report) {
         engine_apply(engine, peers_udp_failed(engine->peers, now, &report->carrier, &report->error));
         break;
     case WORKER_ONDEMAND:
-        engine_apply(engine, peers_ondemand(engine->peers, now, report->octets, report->length));
+        engine_apply(engine, peers_ondemand(engine->peers, now, report->device, report->octets, report->length));
         break;
     }
 }

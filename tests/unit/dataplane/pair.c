@@ -46,11 +46,16 @@ void post(struct side *side, struct worker_command command) {
     assert_true(false);
 }
 
-static void side_open(struct side *side, uint32_t in, uint32_t out) {
-    int tun[2], size = 4 << 20;
+static void tun_open(int tun[2]) {
+    int size = 4 << 20;
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, tun), 0);
     for (int i = 0; i < 2; i++)
         setsockopt(tun[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+}
+
+static void side_open(struct side *side, uint32_t in, uint32_t out) {
+    int tun[2];
+    tun_open(tun);
     struct worker_options options = {
         .number = 0, .tun_fd = tun[1], .tun_mtu = 1400, .tun_offload = true, .corrupt_tolerance = 3};
     struct error error = {0};
@@ -70,6 +75,30 @@ struct pair pair_open(void) {
     side_open(&pair.west, SPI_WEST, SPI_EAST);
     side_open(&pair.east, SPI_EAST, SPI_WEST);
     return pair;
+}
+
+static struct side side_device(
+    const struct side *side, uint32_t device, uint32_t anchor, struct carrier carrier, uint32_t in, uint32_t out) {
+    int tun[2];
+    tun_open(tun);
+    struct side own = {.worker = side->worker, .tun = tun[0], .sa = sa_new(in, out)};
+    post(&own,
+        (struct worker_command){.kind = WORKER_TUN, .device = device, .fd = tun[1], .mtu = 1400, .offload = true});
+    post(&own, (struct worker_command){.kind = WORKER_TRAFFIC,
+                   .fd = -1,
+                   .traffic = {.verb = TRAFFIC_ANCHOR_ADD, .anchor = anchor, .carrier = carrier}});
+    post(&own,
+        (struct worker_command){.kind = WORKER_TRAFFIC,
+            .fd = -1,
+            .traffic = {
+                .verb = TRAFFIC_INSTALL, .anchor = anchor, .sa = own.sa, .device = device, .outbound_now = true}});
+    return own;
+}
+
+struct pair pair_device(const struct pair *pair, uint32_t device, uint32_t anchor, struct carrier carrier) {
+    return (struct pair){
+        .west = side_device(&pair->west, device, anchor, carrier, SPI_WEST + device, SPI_EAST + device),
+        .east = side_device(&pair->east, device, anchor, carrier, SPI_EAST + device, SPI_WEST + device)};
 }
 
 void pair_close(struct pair *pair) {

@@ -30,6 +30,8 @@ struct pair {
 
 struct pair pair_open(void); /* workers, anchors without a carrier, the SA on both */
 void pair_close(struct pair *);
+/* Another device of the same workers, with an anchor (`carrier`) and an SA of its own. The ends' TUNs are the caller's. */
+struct pair pair_device(const struct pair *, uint32_t device, uint32_t anchor, struct carrier carrier);
 void post(struct side *, struct worker_command);
 /* Connects both over a new TCP connection of that number; west is Originator. Moves nothing. */
 void pair_stream(struct pair *, uint32_t stream);

@@ -158,8 +158,8 @@ static void a_packet_on_demand_is_reported_whole_and_not_answered(void **state) 
     struct burst_spec spec = {.version = 4, .protocol = 17, .segment = 1300, .payload = 1300, .ttl = 9};
     burst_build(&random, &spec, &packet);
     memset(packet.octets, 0, TUN_HEADER_LENGTH);
-    struct prefix *demand = calloc(1, sizeof *demand); /* 0.0.0.0/0 */
-    demand->address.family = 4;
+    struct worker_demand *demand = calloc(1, sizeof *demand); /* 0.0.0.0/0 */
+    demand->to.address.family = 4;
     post(&pair.west, (struct worker_command){
                          .kind = WORKER_DEMAND, .fd = -1, .octets = (uint8_t *)demand, .length = sizeof *demand});
     tun_put(&pair.west, &packet);
@@ -256,7 +256,10 @@ static void behind_a_stream_that_stands_still_only_the_flow_that_has_most_loses(
             put++;
         else
             usleep(1000);
-    usleep(100000); /* until all that was put is read */
+    for (int i = 0; i < 10000 && atomic_load(&counters->tun_reads) < put; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&counters->tun_reads), put);
+    usleep(1000); /* what the last one cost is counted */
     size_t lost = atomic_load(&counters->drops_queue);
     assert_true(lost > 0);
     struct burst_spec little = {.version = 4, .protocol = 17, .segment = 333, .payload = 333};
@@ -362,6 +365,58 @@ static void over_udp_a_packet_above_the_mtu_is_answered_with_packet_too_big(void
     pair_close(&pair);
 }
 
+/* Both SAs take everything: only the device tells whose a packet is. */
+static void what_comes_out_of_a_device_goes_into_the_same_one_at_the_other_end(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    struct random_source random = fresh();
+    pair_stream(&pair, 1);
+    pair_stream(&pair, 2);
+    side_move(&pair.west, stream_carrier(1));
+    side_move(&pair.east, stream_carrier(1));
+    struct pair own = pair_device(&pair, 7, ANCHOR + 1, stream_carrier(2));
+    for (int i = 0; i < ROUNDS / 2; i++) {
+        burst_passes(&random, &own.west, &own.east);
+        burst_passes(&random, &pair.west, &pair.east);
+        burst_passes(&random, &own.east, &own.west);
+        assert_true(tun_silent(&pair.west, 0) && tun_silent(&pair.east, 0) && tun_silent(&own.east, 0));
+    }
+    post(&own.west, (struct worker_command){.kind = WORKER_TUN, .device = 7, .fd = -1});
+    static struct packet packet;
+    struct burst_spec spec = {.version = 4, .protocol = 17, .segment = 100, .payload = 50, .ttl = 9};
+    burst_build(&random, &spec, &packet);
+    memset(packet.octets, 0, TUN_HEADER_LENGTH);
+    tun_put(&own.east, &packet); /* reaches nobody */
+    both_ways(&pair, 3);
+    assert_true(tun_silent(&pair.west, 50));
+    pair_close(&pair);
+    close(own.west.tun);
+    close(own.east.tun);
+}
+
+/* Nobody's packet is answered where it came from. */
+static void an_icmp_answer_goes_to_the_device_that_asked(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    static struct packet packet, answer;
+    struct random_source random = fresh();
+    struct pair own = pair_device(&pair, 7, ANCHOR + 1, (struct carrier){0});
+    struct burst_spec spec = {.version = 4, .protocol = 17, .segment = 100, .payload = 50, .ttl = 9};
+    burst_build(&random, &spec, &packet);
+    memset(packet.octets, 0, TUN_HEADER_LENGTH);
+    post(&own.west, (struct worker_command){.kind = WORKER_TRAFFIC,
+                        .fd = -1,
+                        .traffic = {.verb = TRAFFIC_RETIRE, .anchor = ANCHOR + 1, .spi_in = SPI_WEST + 7}});
+    esp_sa_free(traffic_report_of(&own.west, TRAFFIC_RETIRED).traffic.sa);
+    tun_put(&own.west, &packet);
+    tun_get(&own.west, &answer);
+    assert_int_equal(answer.octets[TUN_HEADER_LENGTH + 9], 1);
+    assert_true(tun_silent(&pair.west, 50));
+    pair_close(&pair);
+    close(own.west.tun);
+    close(own.east.tun);
+}
+
 static void what_was_never_carried_out_is_freed(void **state) {
     (void)state;
     struct pair pair = pair_open();
@@ -387,6 +442,8 @@ int main(void) {
         cmocka_unit_test(udp_carries_ike_and_traffic),
         cmocka_unit_test(on_port_500_ike_has_no_marker),
         cmocka_unit_test(over_udp_a_packet_above_the_mtu_is_answered_with_packet_too_big),
+        cmocka_unit_test(what_comes_out_of_a_device_goes_into_the_same_one_at_the_other_end),
+        cmocka_unit_test(an_icmp_answer_goes_to_the_device_that_asked),
         cmocka_unit_test(what_was_never_carried_out_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,11 +280,11 @@ static void a_first_packet_begins_an_on_demand_connection_once(void **state) {
     net_configure(net, EAST);
     net_configure(net, WEST);
     uint8_t inner[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 9, 0, 1, 0, 9, 0, 9, 0, 8, 0, 0};
-    net_take(net, WEST, peers_ondemand(net->end[WEST].peers, net->now, inner, sizeof inner));
+    net_take(net, WEST, peers_ondemand(net->end[WEST].peers, net->now, 0, inner, sizeof inner));
     assert_int_equal(net_totals(net, WEST).peers, 0); /* not its destination */
     inner[17] = 2;
     for (int i = 0; i < 5; i++)
-        net_take(net, WEST, peers_ondemand(net->end[WEST].peers, net->now, inner, sizeof inner));
+        net_take(net, WEST, peers_ondemand(net->end[WEST].peers, net->now, 0, inner, sizeof inner));
     assert_int_equal(net_totals(net, WEST).peers, 1);
     net_run(net, SECOND);
     assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);

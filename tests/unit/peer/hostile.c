@@ -34,7 +34,7 @@ static size_t kept_back(struct net *net, int from, int to, uint8_t out[512]) {
     uint8_t inner[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, (uint8_t)(1 + from), 0, 1, 10, (uint8_t)(1 + to),
         0, 1, 0, 9, 0, 9, 0, 8, 0, 0};
     struct traffic_route route;
-    assert_true(traffic_route(net->end[from].traffic, inner, sizeof inner, &route));
+    assert_true(traffic_route(net->end[from].traffic, 0, inner, sizeof inner, &route));
     memcpy(out + esp_seal_offset(route.sa), inner, sizeof inner);
     struct esp_seal_job job = {.packet = out, .inner = sizeof inner, .next_header = 4};
     assert_int_equal(esp_seal(route.sa, &job, 1), 1);

@@ -298,10 +298,10 @@ static void a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used(
     net->frames = 0;
     uint8_t inner[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 2, 0, 1, 10, 1, 0, 1, 0, 9, 0, 9, 0, 8, 0, 0};
     struct traffic_route route;
-    assert_true(traffic_route(net->end[EAST].traffic, inner, sizeof inner, &route));
+    assert_true(traffic_route(net->end[EAST].traffic, 0, inner, sizeof inner, &route));
     assert_int_equal(esp_sa_spi_out(route.sa), old.spi_out);
     net_run(net, SECOND);
-    assert_true(traffic_route(net->end[EAST].traffic, inner, sizeof inner, &route));
+    assert_true(traffic_route(net->end[EAST].traffic, 0, inner, sizeof inner, &route));
     assert_int_not_equal(esp_sa_spi_out(route.sa), old.spi_out);
     assert_agree(net);
 }

@@ -629,7 +629,7 @@ bool net_ping(struct net *net, int from, int to) {
     uint8_t inner[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, (uint8_t)(1 + from), 0, 1, 10, (uint8_t)(1 + to),
         0, 1, 0, 9, 0, 9, 0, 8, 0, 0};
     struct traffic_route route;
-    if (!traffic_route(net->end[from].traffic, inner, sizeof inner, &route) ||
+    if (!traffic_route(net->end[from].traffic, 0, inner, sizeof inner, &route) ||
         route.carrier->transport == TRANSPORT_NONE)
         return false;
     memcpy(packet + esp_seal_offset(route.sa), inner, sizeof inner);

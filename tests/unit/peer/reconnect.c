@@ -244,7 +244,7 @@ static void dpdaction_hold_waits_for_a_packet(void **state) {
     net->tcp_dropped = false;
     assert_int_equal(net_totals(net, WEST).peers, 0);
     uint8_t inner[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 2, 0, 1, 0, 9, 0, 9, 0, 8, 0, 0};
-    net_take(net, WEST, peers_ondemand(net->end[WEST].peers, net->now, inner, sizeof inner));
+    net_take(net, WEST, peers_ondemand(net->end[WEST].peers, net->now, 0, inner, sizeof inner));
     net_run(net, SECOND);
     assert_int_equal(net_count(net, WEST, PEER_UP, 0), 2);
 }

@@ -141,7 +141,7 @@ static struct traffic_route route(struct fixture *f, const char *from, const cha
     uint8_t packet[64];
     struct traffic_route found = {0};
     size_t length = inner_packet(packet, from, to);
-    if (!traffic_route(f->traffic, packet, length, &found))
+    if (!traffic_route(f->traffic, 0, packet, length, &found))
         return (struct traffic_route){0};
     return found;
 }
@@ -346,6 +346,34 @@ static void narrower_selectors_win_whatever_came_first(void **state) {
     assert_int_equal(spi_to(f, "10.1.0.1", "10.2.3.4"), 0x1000);
 }
 
+/* The same networks behind two gateways, a device each. */
+static void a_packet_takes_the_sa_of_the_device_that_it_came_out_of(void **state) {
+    struct fixture *f = *state;
+    uint8_t packet[256];
+    struct traffic_route found;
+    anchor_add(f, 2, tcp(20));
+    struct esp_sa *far = make_sa(0x6000, 0x5000, "10.2.0.0/16", "10.1.0.0/16");
+    apply(f, (struct traffic_command){.verb = TRAFFIC_INSTALL,
+                 .anchor = 2,
+                 .sa = make_sa(0x5000, 0x6000, "10.1.0.0/16", "10.2.0.0/16"),
+                 .spi_in = 0x5000,
+                 .device = 7,
+                 .outbound_now = true});
+    size_t length = inner_packet(packet, "10.1.0.1", "10.2.0.1");
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1000);
+    assert_true(traffic_route(f->traffic, 7, packet, length, &found));
+    assert_int_equal(esp_sa_spi_in(found.sa), 0x5000);
+    assert_int_equal(found.anchor, 2);
+    assert_false(traffic_route(f->traffic, 8, packet, length, &found));
+
+    struct carrier from = tcp(20);
+    struct traffic_frame frame = {.payload = packet, .length = sealed_by(far, packet, "10.2.0.1", "10.1.0.1")};
+    traffic_receive(f->traffic, 5, &from, true, TOLERANCE, &f->strikes, &frame, 1, &f->reports);
+    assert_int_equal(frame.verdict, TRAFFIC_IS_INNER);
+    assert_int_equal(frame.device, 7);
+    esp_sa_free(far);
+}
+
 static void what_nobody_takes_has_no_route(void **state) {
     struct fixture *f = *state;
     assert_null(route(f, "10.1.0.1", "10.9.0.1").sa);
@@ -403,6 +431,7 @@ int main(void) {
         T(a_responder_sends_on_the_new_sa_when_the_old_one_is_retired),
         T(the_loser_of_a_collision_goes_and_the_old_sa_takes_over_again),
         T(narrower_selectors_win_whatever_came_first),
+        T(a_packet_takes_the_sa_of_the_device_that_it_came_out_of),
         T(what_nobody_takes_has_no_route),
         T(thousands_of_clients_with_an_address_each_are_found_by_it),
         T(an_anchor_goes_with_all_that_is_installed_even_when_reports_are_full),
