@@ -8,7 +8,7 @@
 # own prefix. Only processes that lab_start started are ended, by pid.
 
 lab=${LAB:-iketcp$$}
-west=$lab-west east=$lab-east router=$lab-router
+west=$lab-west east=$lab-east router=$lab-router north=$lab-north
 lab_build=${LAB_BUILD:-$PWD/build}
 lab_pids=()
 lab_python=/usr/bin/python3 # Debian's: a wrapper in front of it would cost more than all else that a test starts
@@ -16,6 +16,7 @@ lab_python=/usr/bin/python3 # Debian's: a wrapper in front of it would cost more
 
 in_west() { ip netns exec "$west" "$@"; }
 in_east() { ip netns exec "$east" "$@"; }
+in_north() { ip netns exec "$north" "$@"; }
 in_router() { ip netns exec "$router" "$@"; }
 
 # wait_for SECONDS COMMAND...: until it succeeds; 1 when it never did
@@ -75,6 +76,11 @@ table inet lab {
 NFT
 }
 
+# lab_north: a third host, 198.18.0.10/24 and 2001:db8:3::10, with the same networks inside as east
+lab_north() {
+    lab_host "$north" 198.18.0.10 198.18.0.1 2001:db8:3::10 2001:db8:3::1 10.2.0.1 fd00:2::1
+}
+
 lab_end() {
     local pid name status=$?
     trap - EXIT INT TERM
@@ -84,7 +90,7 @@ lab_end() {
         sleep 0.1
     done
     for pid in $(lab_alive); do kill -9 "$pid" 2>/dev/null || true; done
-    for name in "$west" "$east" "$router"; do ip netns delete "$name" 2>/dev/null || true; done
+    for name in "$west" "$east" "$north" "$router"; do ip netns delete "$name" 2>/dev/null || true; done
     [ -z "${lab_dir:-}" ] || rm -rf "$lab_dir"
     return $status
 }
@@ -92,7 +98,7 @@ lab_end() {
 # What still runs in our namespaces: they are ours alone, so whoever is in them was started by us.
 lab_alive() {
     local name
-    for name in "$west" "$east" "$router"; do ip netns pids "$name" 2>/dev/null || true; done
+    for name in "$west" "$east" "$north" "$router"; do ip netns pids "$name" 2>/dev/null || true; done
 }
 
 # lab_block MATCH: the router drops (and counts) what an nftables expression matches

@@ -121,7 +121,7 @@ static struct config_connection *grow(struct config *config) {
 }
 
 static bool build_all(struct sections *sections, struct config *config, struct diagnostics *diagnostics) {
-    struct builder builder = {.sections = sections, .diagnostics = diagnostics};
+    struct builder builder = {.sections = sections, .diagnostics = diagnostics, .config = config};
     for (size_t i = 0; i < sections->count; i++) {
         builder.section = &sections->list[i];
         if (!builder.section->name || builder.section->is_default)

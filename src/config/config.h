@@ -78,6 +78,8 @@ struct config_end {
     struct config_protoport protoport; /* leftprotoport */
     struct address source_ip; /* leftsourceip */
     bool source_ip_set;
+    struct address interface_ip; /* leftinterface-ip: of its own device; unspecified: none */
+    uint8_t interface_bits;
 };
 
 struct config_connection {
@@ -112,6 +114,7 @@ struct config_connection {
     struct config_proxy proxy;
     uint32_t replay_window;
     uint32_t mtu; /* 0: automatic */
+    uint32_t device; /* of its own, one more than the number in ipsec-interface; 0: the common one */
     bool session_resumption;
     bool accept_redirect;
     char accept_redirect_to[CONFIG_GATEWAYS_MAX]; /* addresses and names with commas between them; empty: any */
@@ -144,6 +147,9 @@ struct config {
 /* NULL when there were errors (or no memory); *diagnostics is filled in both cases, owned by the caller. */
 struct config *config_parse(const struct config_source *, struct diagnostics *);
 void config_free(struct config *);
+/* "ipsec1" for 2, and so on. */
+#define CONFIG_DEVICE_NAME_MAX 16
+const char *config_device_name(uint32_t device, char out[CONFIG_DEVICE_NAME_MAX]);
 /* The text of a file that the configuration names (tls-cert, tls-key, tls-ca). NULL: it was not read. */
 const char *config_file_text(const struct config *, const char *path);
 

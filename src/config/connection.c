@@ -302,6 +302,7 @@ bool connection_build(struct builder *b) {
     check_tls(b);
     check_transports(b);
     check_redirect(b);
+    check_device(b);
     finish_algorithms(b);
     guess_us(c);
     c->revision = connection_revision(c);

@@ -114,6 +114,17 @@ static bool prefix_bits(const char *text, const struct address *address, uint8_t
     return address->family == 4 && address_parse(text, &mask, &err) && mask_length(&mask, length);
 }
 
+bool cidr_parse(const char *text, struct address *address, uint8_t *bits) {
+    char copy[64];
+    struct error err;
+    snprintf(copy, sizeof copy, "%s", text);
+    char *slash = strchr(copy, '/');
+    if (!slash || strlen(text) >= sizeof copy)
+        return false;
+    *slash++ = '\0';
+    return address_parse(copy, address, &err) && prefix_bits(slash, address, bits);
+}
+
 /* Sets the octets behind `length` bits to zero; true when one was not. */
 static bool clear_host_bits(struct prefix *prefix) {
     bool any = false;

@@ -157,6 +157,7 @@ value_reader read_bool, read_choice, read_check, read_seconds, read_milliseconds
 value_reader read_tries, read_replay_window, read_esn, read_ports, read_listen, read_tun_name, read_also, read_authby;
 value_reader read_tcponly, read_timeout, read_gateway, read_gateways, read_keylog, read_congestion;
 value_reader read_tls_ports, read_pem, read_private_pem, read_web, read_proxy, read_server_name, read_alpn;
+value_reader read_interface, read_interface_ip;
 value_reader read_host, read_id, read_subnet, read_subnets, read_source_ip, read_ike, read_esp, read_protoport;
 /* "tcp/443", "17/1701", "icmp", "udp/%any", "tcp/1024-65535". A sentence, or NULL when *out is set. */
 const char *protoport_parse(struct piece, struct config_protoport *out);
@@ -191,9 +192,16 @@ struct builder {
     const struct section *section;
     struct chosen chosen;
     struct config_connection *connection;
+    const struct config *config; /* with those that came before */
 };
+/* device.c: what a connection says about a device of its own, beside the others. */
+void check_device(struct builder *);
 /* Fills builder->connection from builder->section; false: left out (an error, or auto=ignore). */
 bool connection_build(struct builder *);
+/* A whole number at the beginning, decimal or 0x...; *rest is behind it. False: there is none, or it is too large. */
+MUST_USE bool number_at(const char *text, uint64_t most, uint64_t *value, const char **rest);
+/* An address of a subnet as address/bits (or address/mask); false: it is none. */
+MUST_USE bool cidr_parse(const char *text, struct address *, uint8_t *bits);
 /* The setting in force for a keyword by name; NULL: the default. */
 const struct setting *chosen_by_name(const struct chosen *, const char *name, int side);
 uint64_t connection_revision(const struct config_connection *);

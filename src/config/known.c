@@ -101,7 +101,6 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "ikepad", .harmless = " yes "),
     LATER(SCOPE_CONN, "initial-contact", .harmless = " yes "),
     LATER(SCOPE_CONN, "intermediate", .harmless = " no "),
-    LATER(SCOPE_CONN, "ipsec-interface", .harmless = " no "),
     LATER(SCOPE_CONN, "ipsec-max-bytes"),
     LATER(SCOPE_CONN, "ipsec-max-packets"),
     LATER(SCOPE_CONN, "mark", .refused = NO_MARKS),

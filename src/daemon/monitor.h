@@ -14,7 +14,8 @@
 enum monitor_request_kind {
     REQUEST_AUTH = 1, /* compute both AUTH values of a PSK */
     REQUEST_SOCKET, /* UDP, TCP listener or TCP client: a descriptor comes back */
-    REQUEST_TUN, /* the TUN device: a descriptor comes back */
+    REQUEST_TUN, /* the common TUN device, or that of one connection: a descriptor comes back */
+    REQUEST_TUN_CLOSE, /* of one connection; no reply */
     REQUEST_ROUTES_SET,
     REQUEST_ROUTES_DROP, /* no reply */
     REQUEST_SOURCE, /* which address of ours goes towards a remote */
@@ -66,6 +67,7 @@ void monitor_socket(
 void monitor_client_socket(
     struct monitor_client *, const char *connection, const struct address *local, monitor_done, void *context);
 void monitor_tun(struct monitor_client *, const char *name, uint32_t mtu, monitor_done, void *context);
+void monitor_tun_close(struct monitor_client *, const char *name);
 void monitor_routes_set(struct monitor_client *, const struct host_route_set *, monitor_done, void *context);
 void monitor_routes_drop(struct monitor_client *, uint32_t owner);
 void monitor_source(struct monitor_client *, const struct address *remote, monitor_done, void *context);

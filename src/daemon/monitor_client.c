@@ -321,6 +321,12 @@ void monitor_tun(struct monitor_client *c, const char *name, uint32_t mtu, monit
     ask(c, &q, done, context);
 }
 
+void monitor_tun_close(struct monitor_client *c, const char *name) {
+    struct monitor_request q = {.kind = REQUEST_TUN_CLOSE};
+    memcpy(q.name, name, strnlen(name, sizeof q.name - 1));
+    ask(c, &q, NULL, NULL);
+}
+
 void monitor_routes_set(struct monitor_client *c, const struct host_route_set *set, monitor_done done, void *context) {
     struct monitor_request q = {.kind = REQUEST_ROUTES_SET, .routes = *set};
     ask(c, &q, done, context);

@@ -23,7 +23,48 @@ void monitor_serve_socket(struct monitor *m, const struct monitor_request *q, st
         log_warning("%s; the host's default is used", error.text); /* a slower tunnel is better than none */
 }
 
+static bool is_ours(void *host, const struct address *address) {
+    return host_has_address(host, address);
+}
+
+/* Which side is us the engine finds out for itself, at its own time. */
+static bool our_interface_ip(
+    struct monitor *m, struct config_connection *c, struct host_device *device, struct error *err) {
+    int before = c->us;
+    bool known = c->us >= 0 || config_orient(c, is_ours, m->host, err);
+    device->address = config_us(c)->interface_ip;
+    device->address_bits = config_us(c)->interface_bits;
+    c->us = before;
+    return known;
+}
+
+static void serve_own_tun(
+    struct monitor *m, struct config_connection *c, const struct monitor_request *q, struct monitor_answer *a) {
+    struct host_device device = {.mtu = q->mtu};
+    memcpy(device.name, q->name, sizeof device.name);
+    if (!our_interface_ip(m, c, &device, &a->error))
+        return;
+    if (!host_device_open(m->host, &device, &a->fd, &a->yes, &a->error)) {
+        log_error("conn %s: %s", c->name, a->error.text);
+        return;
+    }
+    memcpy(a->name, q->name, sizeof a->name);
+    log_warnings(m);
+    log_info("TUN device %s is up for conn %s, MTU %u%s", q->name, c->name, q->mtu, a->yes ? ", with offloads" : "");
+}
+
+void monitor_serve_tun_close(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    (void)a;
+    host_device_close(m->host, q->name);
+    log_info("TUN device %s is gone", q->name);
+}
+
 void monitor_serve_tun(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    struct config_connection *owner = monitor_device_owner(m->config, q->name);
+    if (owner != NULL) {
+        serve_own_tun(m, owner, q, a);
+        return;
+    }
     if (!monitor_may_open_tun(m, q->name, &a->error))
         return;
     if (!host_tun_open(

@@ -28,7 +28,7 @@ struct monitor {
     int lock_fd, engine_fd, signal_fd;
     int ready_pipe; /* who started us waits at its other end; -1: nobody */
     pid_t engine;
-    unsigned tuns; /* handed out */
+    unsigned tuns; /* common ones that were handed out */
     struct monitor_bucket bucket;
     int watch_fd; /* host_watch; -1: none */
     uint64_t network_at_ms; /* the engine hears of a change then; NEVER */
@@ -83,9 +83,12 @@ bool monitor_may_open_socket(const struct config *, enum host_socket_kind, const
 /* *name: what TCP_CONGESTION of such a socket is to be, in the configuration; NULL: the host's default. False: no such connection. */
 bool monitor_congestion_of(const struct config *, const struct monitor_request *, const char **name, struct error *);
 bool monitor_may_open_tun(const struct monitor *, const char *name, struct error *);
+/* The connection whose own device that is; NULL: nobody's. */
+struct config_connection *monitor_device_owner(const struct config *, const char *name);
 bool monitor_may_route(const struct monitor *, const struct host_route_set *, struct error *);
 void monitor_serve_socket(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_tun(struct monitor *, const struct monitor_request *, struct monitor_answer *);
+void monitor_serve_tun_close(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_routes_set(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_routes_drop(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_source(struct monitor *, const struct monitor_request *, struct monitor_answer *);

@@ -1,4 +1,4 @@
-/* monitor_permits.c: what the configuration lets the engine have: ports, one device name, prefixes. Refusals are
+/* monitor_permits.c: what the configuration lets the engine have: ports, devices by name, prefixes. Refusals are
  * sentences, not the engine's end, since a reload may cross a request that was right when it was sent. */
 #include <string.h>
 
@@ -48,6 +48,15 @@ bool monitor_may_open_tun(const struct monitor *m, const char *name, struct erro
     return true;
 }
 
+struct config_connection *monitor_device_owner(const struct config *config, const char *name) {
+    char text[CONFIG_DEVICE_NAME_MAX];
+    for (size_t i = 0; i < config->connections; i++)
+        if (config->connection[i].device != 0 &&
+            strcmp(config_device_name(config->connection[i].device, text), name) == 0)
+            return &config->connection[i];
+    return NULL;
+}
+
 static bool inside(const struct prefix *inner, const struct prefix *outer) {
     return inner->address.family == outer->address.family && inner->length >= outer->length &&
            prefix_contains(outer, &inner->address);
@@ -66,9 +75,12 @@ static bool end_allows(const struct config_end *end, const struct prefix *wanted
     return end->kind != HOST_ADDRESS || address_same_host(&end->address, &wanted->address);
 }
 
-static bool config_allows(const struct config *config, const struct prefix *wanted) {
+/* `device`: 0 is the common one. */
+static bool config_allows(const struct config *config, uint32_t device, const struct prefix *wanted) {
     for (size_t i = 0; i < config->connections; i++) {
         const struct config_connection *c = &config->connection[i];
+        if (c->device != device)
+            continue;
         if ((c->us != 0 && end_allows(&c->left, wanted)) || (c->us != 1 && end_allows(&c->right, wanted)))
             return true;
     }
@@ -88,8 +100,11 @@ static bool is_source_ip(const struct config *config, const struct address *sour
 bool monitor_may_route(const struct monitor *m, const struct host_route_set *set, struct error *err) {
     char text[ADDRESS_TEXT_MAX];
     const struct address *sources[] = {&set->source, &set->source6};
+    const struct config_connection *owner = set->device[0] != 0 ? monitor_device_owner(m->config, set->device) : NULL;
+    if (set->device[0] != 0 && owner == NULL)
+        return fail(err, CONFIG, 0, "no connection has the device %s", set->device);
     for (size_t i = 0; i < set->remotes; i++)
-        if (!config_allows(m->config, &set->remote[i]))
+        if (!config_allows(m->config, owner != NULL ? owner->device : 0, &set->remote[i]))
             return fail(
                 err, CONFIG, 0, "no connection has %s behind its remote end", prefix_text(&set->remote[i], text));
     for (size_t i = 0; i < 2; i++)

@@ -24,6 +24,7 @@ static const struct permit {
     {REQUEST_AUTH, PHASE_SERVING | PHASE_STOPPING, true, monitor_serve_auth},
     {REQUEST_SOCKET, ANY_TIME, true, monitor_serve_socket},
     {REQUEST_TUN, ANY_TIME, true, monitor_serve_tun},
+    {REQUEST_TUN_CLOSE, ANY_TIME, false, monitor_serve_tun_close},
     {REQUEST_ROUTES_SET, PHASE_SERVING | PHASE_STOPPING, true, monitor_serve_routes_set},
     {REQUEST_ROUTES_DROP, ANY_TIME, false, monitor_serve_routes_drop},
     {REQUEST_SOURCE, ANY_TIME, true, monitor_serve_source},

@@ -139,9 +139,18 @@ static bool read_tun(struct reader *r, struct monitor_request *q) {
            q->mtu >= MONITOR_MTU_MIN && q->mtu <= UINT16_MAX;
 }
 
+static void write_tun_close(struct writer *w, const struct monitor_request *q) {
+    write_name(w, q->name, sizeof q->name);
+}
+
+static bool read_tun_close(struct reader *r, struct monitor_request *q) {
+    return read_name(r, q->name, sizeof q->name) && q->name[0] != 0 && is_device_name(q->name);
+}
+
 static void write_routes_set(struct writer *w, const struct monitor_request *q) {
     const struct host_route_set *s = &q->routes;
     writer_u32(w, s->owner);
+    write_name(w, s->device, sizeof s->device);
     write_prefixes(w, s->remote, s->remotes);
     write_address(w, &s->source);
     write_address(w, &s->source6);
@@ -154,10 +163,10 @@ static void write_routes_set(struct writer *w, const struct monitor_request *q) 
 
 static bool read_routes_set(struct reader *r, struct monitor_request *q) {
     struct host_route_set *s = &q->routes;
-    if (!reader_u32(r, &s->owner) || s->owner == 0 || !read_prefixes(r, s->remote, &s->remotes) ||
-        !read_address(r, &s->source) || !read_address(r, &s->source6) || !read_prefixes(r, s->local, &s->locals) ||
-        !reader_u32(r, &s->mtu) || !reader_u32(r, &s->advmss4) || !reader_u32(r, &s->advmss6) ||
-        !read_address(r, &s->outer_remote))
+    if (!reader_u32(r, &s->owner) || s->owner == 0 || !read_name(r, s->device, sizeof s->device) ||
+        !is_device_name(s->device) || !read_prefixes(r, s->remote, &s->remotes) || !read_address(r, &s->source) ||
+        !read_address(r, &s->source6) || !read_prefixes(r, s->local, &s->locals) || !reader_u32(r, &s->mtu) ||
+        !reader_u32(r, &s->advmss4) || !reader_u32(r, &s->advmss6) || !read_address(r, &s->outer_remote))
         return false;
     if (s->source.port != 0 || s->source.scope != 0 || s->source6.port != 0 || s->source6.scope != 0)
         return false;
@@ -210,7 +219,7 @@ static bool read_nothing(struct reader *r, struct monitor_request *q) {
 #define ADDRESS_OCTETS 23
 #define SOCKET_OCTETS (1 + ADDRESS_OCTETS + MONITOR_CONNECTION_MAX)
 #define PREFIX_OCTETS (ADDRESS_OCTETS + 1)
-#define ROUTES_FIXED (4 + 2 + 3 * ADDRESS_OCTETS + 12)
+#define ROUTES_FIXED (4 + MONITOR_TUN_NAME_MAX + 2 + 3 * ADDRESS_OCTETS + 12)
 
 static const struct shape {
     enum monitor_request_kind kind;
@@ -223,6 +232,8 @@ static const struct shape {
     {REQUEST_AUTH, "AUTH", 80, MONITOR_RECORD_MAX, true, write_auth, read_auth},
     {REQUEST_SOCKET, "SOCKET", SOCKET_OCTETS, SOCKET_OCTETS, true, write_socket, read_socket},
     {REQUEST_TUN, "TUN", MONITOR_TUN_NAME_MAX + 4, MONITOR_TUN_NAME_MAX + 4, true, write_tun, read_tun},
+    {REQUEST_TUN_CLOSE, "TUN_CLOSE", MONITOR_TUN_NAME_MAX, MONITOR_TUN_NAME_MAX, false, write_tun_close,
+        read_tun_close},
     {REQUEST_ROUTES_SET, "ROUTES_SET", ROUTES_FIXED, ROUTES_FIXED + 2 * HOST_PREFIXES_MAX *PREFIX_OCTETS, true,
         write_routes_set, read_routes_set},
     {REQUEST_ROUTES_DROP, "ROUTES_DROP", 4, 4, false, write_owner, read_owner},

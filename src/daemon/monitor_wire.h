@@ -27,7 +27,7 @@ struct monitor_request {
     enum host_socket_kind socket;
     char connection[MONITOR_CONNECTION_MAX]; /* SOCKET, HOST_TCP: for which; else empty */
     struct address address; /* SOCKET: local; SOURCE: remote; ADDRESSES */
-    char name[MONITOR_TUN_NAME_MAX]; /* TUN */
+    char name[MONITOR_TUN_NAME_MAX]; /* TUN, TUN_CLOSE */
     uint32_t mtu; /* TUN */
     struct host_route_set routes; /* ROUTES_SET */
     uint32_t owner; /* ROUTES_DROP */

@@ -37,7 +37,7 @@ static void see_address(struct nlmsghdr *header, void *context) {
         return;
     struct address address =
         get_address(attribute[attribute[IFA_LOCAL] != NULL ? IFA_LOCAL : IFA_ADDRESS], info->ifa_family);
-    bool ours = (int)info->ifa_index == search->host->tun_index;
+    bool ours = is_our_device(search->host, (int)info->ifa_index);
     if (address.family == 0 || !fits(search, &address))
         return;
     if (search->found.family == 0 || (search->on_our_device && !ours)) {
@@ -68,17 +68,17 @@ bool host_address_inside(struct host *h, const struct prefix *prefix, size_t cou
 
 /* ---------------------------------------------------------------- what we put there ---- */
 
-static int change(struct host *h, const struct address *address, bool add) {
-    bool v6 = address->family == 6;
+int address_change(struct host *h, int index, const struct address *address, uint8_t bits, bool add) {
+    bool v6 = address->family == 6, alone = bits == 8 * address_octets(address);
     struct ifaddrmsg info = {.ifa_family = (uint8_t)family_of(address),
-        .ifa_prefixlen = (uint8_t)(8 * address_octets(address)),
+        .ifa_prefixlen = bits,
         .ifa_flags = v6 ? IFA_F_NODAD : 0,
         .ifa_scope = RT_SCOPE_UNIVERSE,
-        .ifa_index = (uint32_t)h->tun_index};
+        .ifa_index = (uint32_t)index};
     struct nl_msg *m =
         netlink_message(add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &info, sizeof info);
     bool room = m != NULL && put_address(m, IFA_LOCAL, address) && put_address(m, IFA_ADDRESS, address) &&
-                (!add || nla_put_u32(m, IFA_FLAGS, (v6 ? IFA_F_NODAD : 0) | IFA_F_NOPREFIXROUTE) == 0);
+                (!add || nla_put_u32(m, IFA_FLAGS, (v6 ? IFA_F_NODAD : 0) | (alone ? IFA_F_NOPREFIXROUTE : 0)) == 0);
     if (!room) {
         nlmsg_free(m);
         return -NLE_NOMEM;
@@ -86,24 +86,30 @@ static int change(struct host *h, const struct address *address, bool add) {
     return netlink_send(h, m);
 }
 
+/* A /32 or /128. */
+static int change(struct host *h, const struct own_address *own, bool add) {
+    return address_change(h, own->index, &own->address, (uint8_t)(8 * address_octets(&own->address)), add);
+}
+
 static size_t find_own(const struct host *h, const struct address *address) {
     size_t i = 0;
-    while (i < h->own_count && !address_same_host(&h->own[i], address))
+    while (i < h->own_count && !address_same_host(&h->own[i].address, address))
         i++;
     return i;
 }
 
-bool own_address_add(struct host *h, const struct address *address, struct error *err) {
+bool own_address_add(struct host *h, int index, const struct address *address, struct error *err) {
     char text[ADDRESS_TEXT_MAX];
     if (find_own(h, address) < h->own_count || host_has_address(h, address))
         return true;
     if (h->own_count == HOST_OWN_ADDRESSES_MAX)
-        return fail(err, OURS, 0, "more than %d addresses on the TUN device", HOST_OWN_ADDRESSES_MAX);
-    int result = change(h, address, true);
+        return fail(err, OURS, 0, "more than %d addresses on TUN devices", HOST_OWN_ADDRESSES_MAX);
+    struct own_address own = {.address = *address, .index = index};
+    int result = change(h, &own, true);
     if (result != 0)
         return fail(
             err, HOST, 0, "the address %s for the TUN device: %s", address_text(address, text), nl_geterror(result));
-    h->own[h->own_count++] = *address;
+    h->own[h->own_count++] = own;
     return true;
 }
 
@@ -117,7 +123,7 @@ static bool is_named(const struct host *h, const struct address *address) {
 
 void own_addresses_trim(struct host *h) {
     for (size_t i = h->own_count; i-- > 0;)
-        if (!is_named(h, &h->own[i])) {
+        if (!is_named(h, &h->own[i].address)) {
             (void)change(h, &h->own[i], false);
             h->own[i] = h->own[--h->own_count];
         }
@@ -126,4 +132,10 @@ void own_addresses_trim(struct host *h) {
 void own_addresses_remove(struct host *h) {
     while (h->own_count > 0)
         (void)change(h, &h->own[--h->own_count], false);
+}
+
+void own_addresses_forget(struct host *h, int index) {
+    for (size_t i = h->own_count; i-- > 0;)
+        if (h->own[i].index == index)
+            h->own[i] = h->own[--h->own_count];
 }

@@ -6,7 +6,7 @@
 
 #define STRICT 1
 
-static int rp_filter(const char *name) {
+int rp_filter(const char *name) {
     char path[96];
     int value = 0;
     snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/rp_filter", name);

@@ -35,19 +35,15 @@ const char *host_warning(const struct host *h) {
     return h->warning;
 }
 
-static void remove_device(struct host *h) {
-    struct ifinfomsg info = {.ifi_family = AF_UNSPEC, .ifi_index = h->tun_index};
-    (void)netlink_send(h, netlink_message(RTM_DELLINK, 0, &info, sizeof info));
-}
-
 void host_close(struct host *h) {
     if (h == NULL)
         return;
     if (h->table != 0)
         rules_undo(h, h->mark, h->table, h->table_default);
     own_addresses_remove(h);
+    devices_remove(h);
     if (h->tun_index != 0)
-        remove_device(h);
+        link_remove(h, h->tun_index);
     state_remove(h);
     for (size_t i = 0; i < h->entries; i++)
         free(h->entry[i]);

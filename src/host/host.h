@@ -11,7 +11,7 @@ struct host;
 /* `state_path`: the clean-up file (beside the control socket); what an earlier run left there is undone at once.
  * `mark`: of outer sockets (SO_MARK), which the routing rules let pass by. NULL and *err. */
 struct host *host_open(const char *state_path, uint32_t mark, struct error *);
-/* A sentence about what works but may surprise (strict rp_filter), from the last host_tun_open or host_routes_set; empty:
+/* A sentence about what works but may surprise (strict rp_filter), from the last host_*_open or host_routes_set; empty:
  * nothing to say. */
 const char *host_warning(const struct host *);
 /* Takes back all routes, rules, addresses, devices; removes the clean-up file. */
@@ -21,12 +21,26 @@ void host_close(struct host *);
 MUST_USE bool host_tun_open(
     struct host *, const char *wanted_name, uint32_t mtu, int *fd, char name[16], bool *offload, struct error *);
 
+/* A device for one connection alone, besides that one: gone with host_device_close or with its descriptor. */
+#define HOST_DEVICES_MAX 256
+struct host_device {
+    char name[16]; /* just this one: a device of that name that is there is an error */
+    uint32_t mtu;
+    struct address address; /* put on it; unspecified: none */
+    uint8_t address_bits; /* of the network that is reached through it */
+};
+/* Up, with offloads asked for, and not filtered by reverse path: what comes out of the tunnel may answer what other rules
+ * led there. *fd non-blocking, the caller's. */
+MUST_USE bool host_device_open(struct host *, const struct host_device *, int *fd, bool *offload, struct error *);
+void host_device_close(struct host *, const char *name); /* with all sets of routes that lead there */
+
 #define HOST_PREFIXES_MAX 64
 struct host_route_set { /* all that one peer needs */
     uint32_t owner; /* the peer_id: names the set for host_routes_drop */
+    char device[16]; /* they lead there; empty: to the device of host_tun_open */
     struct prefix remote[HOST_PREFIXES_MAX];
     size_t remotes;
-    struct address source; /* put on the device as /32 or /128 unless it is on another one; preferred source */
+    struct address source; /* put on that device as /32 or /128 unless it is on another one; preferred source */
     struct address source6; /* the same for the other family; unspecified: none */
     /* Where a family has no source above: an address of this host inside one of these becomes the preferred source
      * (host_address_inside); none there: the kernel chooses. */
@@ -38,7 +52,9 @@ struct host_route_set { /* all that one peer needs */
 /* Setting a set that exists replaces it, without a gap. Never half: on failure what was set of it is taken back, also
  * what an older set of this owner had. Loopback, link-local and multicast prefixes are refused. A prefix wins over all
  * other routes but networks inside it that this host is directly connected to; 0.0.0.0/0 and ::/0 win over default
- * routes only. Sockets with the mark see none of them. */
+ * routes only. Of sets that share a prefix those of the common device win, then of the device that was made first. A set of a
+ * connection's own device whose two sides are the same networks is no route at all: which way is meant, others know. Sockets
+ * with the mark see none of them. */
 MUST_USE bool host_routes_set(struct host *, const struct host_route_set *, struct error *);
 void host_routes_drop(struct host *, uint32_t owner);
 /* After a change of the network: what the kernel took away with an address is set again, and networks that came are

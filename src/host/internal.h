@@ -24,7 +24,18 @@ enum rule_kind {
 
 struct route_entry {
     struct host_route_set set;
+    int index; /* of its device */
     struct address preferred4, preferred6; /* unspecified: the kernel's choice */
+};
+
+struct own_device {
+    struct host_device wanted;
+    int index;
+};
+
+struct own_address {
+    struct address address;
+    int index; /* of the device that it was put on */
 };
 
 struct host {
@@ -33,12 +44,16 @@ struct host {
     uint32_t mark;
     uint32_t table, table_default; /* T and T2; 0: not chosen yet */
     bool rules[2][RULE_KINDS]; /* [is IPv6] */
-    int tun_index; /* 0: no device */
+    int tun_index; /* of the common device; 0: there is none */
+    struct own_device device[HOST_DEVICES_MAX];
+    size_t devices;
+    int gone[8]; /* that were ours lately: the kernel still tells of their end */
+    size_t gones;
     struct route_entry **entry;
     size_t entries, capacity;
     struct prefix throws[HOST_THROWS_MAX]; /* connected networks inside a selector */
     size_t throw_count;
-    struct address own[HOST_OWN_ADDRESSES_MAX]; /* put on the TUN device */
+    struct own_address own[HOST_OWN_ADDRESSES_MAX];
     size_t own_count;
     char warning[320];
 };
@@ -61,6 +76,14 @@ bool state_write(const struct host *, struct error *); /* mark and tables: befor
 bool state_read(const char *path, uint32_t *mark, uint32_t *table, uint32_t *table_default); /* false: none */
 void state_remove(const struct host *);
 
+/* ---- tun.c: opening; device.c: connections' own ones ---- */
+bool tun_open(const char *const names[], size_t count, int *fd, char name[16], bool *offload, struct error *);
+bool tun_bring_up(struct host *, int index, uint32_t mtu, struct error *);
+void link_remove(struct host *, int index);
+bool is_our_device(const struct host *, int index);
+int device_index(const struct host *, const char *name); /* empty: the common one; 0: there is none */
+void devices_remove(struct host *);
+
 /* ---- rules.c ---- */
 bool tables_choose(struct host *, struct error *);
 bool rules_add(struct host *, bool v6, bool specific, bool whole, struct error *); /* those that are missing */
@@ -69,14 +92,17 @@ void rules_undo(struct host *, uint32_t mark, uint32_t table, uint32_t table_def
 
 /* ---- routes.c ---- */
 bool prefix_inside(const struct prefix *inner, const struct prefix *outer);
+void routes_forget(struct host *, int index); /* all sets of that device, which is gone */
 
 /* ---- connected.c: networks that this host is directly connected to stay so, inside a wider selector ---- */
 bool throws_sync(struct host *, struct error *);
 
 /* ---- addresses.c ---- */
-bool own_address_add(struct host *, const struct address *, struct error *); /* unless the host has it */
+int address_change(struct host *, int index, const struct address *, uint8_t bits, bool add);
+bool own_address_add(struct host *, int index, const struct address *, struct error *); /* unless the host has it */
 void own_addresses_trim(struct host *); /* those that no set names */
 void own_addresses_remove(struct host *);
+void own_addresses_forget(struct host *, int index); /* they went with their device */
 
 /* ---- lookup.c ---- */
 struct route_found {
@@ -86,6 +112,7 @@ struct route_found {
 bool route_lookup(struct host *, const struct address *remote, struct route_found *, struct error *);
 
 /* ---- filter.c ---- */
+int rp_filter(const char *device); /* 0: off, 1: strict, 2: loose */
 void warn_of_strict_filter(struct host *, const struct host_route_set *);
 
 #endif

@@ -160,7 +160,7 @@ static void see_network(struct nlmsghdr *header, void *context) {
     struct nlattr *attribute[RTA_MAX + 1];
     const struct rtmsg *route = nlmsg_data(header);
     if (nlmsg_parse(header, sizeof *route, attribute, RTA_MAX, NULL) != 0 || !is_main_route(route) ||
-        (int)number(attribute[RTA_OIF]) == network->host->tun_index)
+        is_our_device(network->host, (int)number(attribute[RTA_OIF])))
         return;
     struct address to = get_address(attribute[RTA_DST], route->rtm_family);
     struct address gateway = get_address(attribute[RTA_GATEWAY], route->rtm_family);

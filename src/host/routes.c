@@ -8,6 +8,9 @@
 #include "host/internal.h"
 
 #define PROTOCOL 198 /* `ip route` shows it as proto 198 */
+/* Sets of several devices may have a prefix in common: then each has a route, which the priority tells apart. That of the
+ * common device's is the kernel's default, 0 and 1024. */
+#define PRIORITY_OF_OWN UINT32_C(2000)
 
 /* ---------------------------------------------------------------- what may be routed ---- */
 
@@ -32,8 +35,9 @@ bool prefix_inside(const struct prefix *inner, const struct prefix *outer) {
 
 static bool check_set(const struct host *h, const struct host_route_set *set, struct error *err) {
     char text[ADDRESS_TEXT_MAX];
-    if (h->tun_index == 0)
-        return fail(err, HOST, 0, "there is no TUN device yet for routes");
+    if (device_index(h, set->device) == 0)
+        return fail(
+            err, HOST, 0, "there is no TUN device%s%s yet for routes", set->device[0] != 0 ? " " : "", set->device);
     if (set->remotes > HOST_PREFIXES_MAX || set->locals > HOST_PREFIXES_MAX)
         return fail(err, OURS, 0, "more than %d prefixes in a set of routes", HOST_PREFIXES_MAX);
     for (size_t i = 0; i < set->remotes; i++)
@@ -58,7 +62,7 @@ static bool put_metrics(struct nl_msg *m, uint32_t mtu, uint32_t advmss) {
 }
 
 /* `entry` NULL: takes it away. */
-static int route_change(struct host *h, const struct prefix *prefix, const struct route_entry *entry) {
+static int route_change(struct host *h, const struct prefix *prefix, int index, const struct route_entry *entry) {
     bool v6 = prefix->address.family == 6, add = entry != NULL;
     struct rtmsg header = {.rtm_family = (unsigned char)family_of(&prefix->address),
         .rtm_dst_len = prefix->length,
@@ -69,7 +73,8 @@ static int route_change(struct host *h, const struct prefix *prefix, const struc
         add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &header, sizeof header);
     bool room = m != NULL && put_address(m, RTA_DST, &prefix->address) &&
                 nla_put_u32(m, RTA_TABLE, prefix->length == 0 ? h->table_default : h->table) == 0 &&
-                nla_put_u32(m, RTA_OIF, (uint32_t)h->tun_index) == 0;
+                nla_put_u32(m, RTA_OIF, (uint32_t)index) == 0 &&
+                (index == h->tun_index || nla_put_u32(m, RTA_PRIORITY, PRIORITY_OF_OWN + (uint32_t)index) == 0);
     if (room && add) {
         const struct address *preferred = v6 ? &entry->preferred6 : &entry->preferred4;
         room = (preferred->family == 0 || put_address(m, RTA_PREFSRC, preferred)) &&
@@ -91,8 +96,8 @@ static size_t find(const struct host *h, uint32_t owner) {
     return i;
 }
 
-static bool has_prefix(const struct route_entry *entry, const struct prefix *prefix) {
-    for (size_t i = 0; i < entry->set.remotes; i++)
+static bool has_prefix(const struct route_entry *entry, const struct prefix *prefix, int index) {
+    for (size_t i = 0; i < entry->set.remotes && entry->index == index; i++)
         if (prefix_equal(&entry->set.remote[i], prefix))
             return true;
     return false;
@@ -104,9 +109,9 @@ static void withdraw(struct host *h, const struct route_entry *old) {
         const struct prefix *prefix = &old->set.remote[i];
         const struct route_entry *other = NULL;
         for (size_t j = 0; j < h->entries && other == NULL; j++)
-            if (has_prefix(h->entry[j], prefix))
+            if (has_prefix(h->entry[j], prefix, old->index))
                 other = h->entry[j];
-        (void)route_change(h, prefix, other);
+        (void)route_change(h, prefix, old->index, other);
     }
 }
 
@@ -140,7 +145,7 @@ static bool apply(struct host *h, struct route_entry *entry, struct error *err) 
     char text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < 2; i++)
         if (!address_is_any(sources[i])) {
-            if (!own_address_add(h, sources[i], err))
+            if (!own_address_add(h, entry->index, sources[i], err))
                 return false;
             *(sources[i]->family == 6 ? &entry->preferred6 : &entry->preferred4) = *sources[i];
         }
@@ -159,12 +164,24 @@ static bool apply(struct host *h, struct route_entry *entry, struct error *err) 
     if (!throws_sync(h, err))
         return false;
     for (size_t i = 0; i < entry->set.remotes; i++) {
-        int result = route_change(h, &entry->set.remote[i], entry);
+        int result = route_change(h, &entry->set.remote[i], entry->index, entry);
         if (result != 0)
             return fail(
                 err, HOST, 0, "a route to %s: %s", prefix_text(&entry->set.remote[i], text), nl_geterror(result));
     }
     return true;
+}
+
+/* Both sides of a connection with a device of its own are the same networks (0.0.0.0/0, mostly). */
+static bool leads_nowhere(const struct host_route_set *set) {
+    bool same = set->device[0] != 0 && set->remotes == set->locals;
+    for (size_t i = 0; same && i < set->remotes; i++) {
+        size_t j = 0;
+        while (j < set->locals && !prefix_equal(&set->remote[i], &set->local[j]))
+            j++;
+        same = j < set->locals;
+    }
+    return same;
 }
 
 static bool make_room(struct host *h) {
@@ -199,6 +216,9 @@ bool host_routes_set(struct host *h, const struct host_route_set *set, struct er
     }
     struct route_entry *old = at < h->entries ? h->entry[at] : NULL;
     entry->set = *set;
+    entry->index = device_index(h, set->device);
+    if (leads_nowhere(set))
+        entry->set.remotes = 0;
     h->entry[at] = entry;
     h->entries += old == NULL;
     bool done = apply(h, entry, err);
@@ -232,5 +252,14 @@ void host_routes_drop(struct host *h, uint32_t owner) {
     remove_at(h, at);
     withdraw(h, old);
     free(old);
+    trim(h);
+}
+
+void routes_forget(struct host *h, int index) {
+    for (size_t i = h->entries; i-- > 0;)
+        if (h->entry[i]->index == index) {
+            free(h->entry[i]);
+            remove_at(h, i);
+        }
     trim(h);
 }

@@ -20,14 +20,11 @@
 #define TUN_F_USO6 0x40
 #endif
 
-/* The wanted name if it is free, else the kernel's choice. */
-static bool take_name(int fd, const char *wanted, char name[16], struct error *err) {
-    const char *const names[] = {wanted, "iketcp%d"};
+/* The first of the names that is free; with a number's place in it, the kernel counts. */
+static bool take_name(int fd, const char *const names[], size_t count, char name[16], struct error *err) {
     int why = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
-        if (names[i] == NULL || names[i][0] == 0)
-            continue;
         memcpy(request.ifr_name, names[i], strnlen(names[i], IFNAMSIZ - 1));
         if (ioctl(fd, TUNSETIFF, &request) == 0) {
             memcpy(name, request.ifr_name, 16);
@@ -61,7 +58,7 @@ static void no_link_local_address(struct host *h, int index) {
     (void)netlink_send(h, m);
 }
 
-static bool bring_up(struct host *h, int index, uint32_t mtu, struct error *err) {
+bool tun_bring_up(struct host *h, int index, uint32_t mtu, struct error *err) {
     struct ifinfomsg info = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     no_link_local_address(h, index);
     struct nl_msg *m = netlink_message(RTM_NEWLINK, 0, &info, sizeof info);
@@ -75,19 +72,31 @@ static bool bring_up(struct host *h, int index, uint32_t mtu, struct error *err)
            fail(err, HOST, 0, "the TUN device can't be brought up with MTU %u: %s", mtu, nl_geterror(result));
 }
 
-bool host_tun_open(
-    struct host *h, const char *wanted_name, uint32_t mtu, int *fd, char name[16], bool *offload, struct error *err) {
-    h->warning[0] = 0;
+bool tun_open(const char *const names[], size_t count, int *fd, char name[16], bool *offload, struct error *err) {
     *fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (*fd < 0)
         return fail(err, HOST, 0, "/dev/net/tun: %s", strerror(errno));
-    if (take_name(*fd, wanted_name, name, err)) {
-        int index = (int)if_nametoindex(name);
+    if (take_name(*fd, names, count, name, err)) {
         *offload = ask_offloads(*fd);
-        if (bring_up(h, index, mtu, err)) {
-            h->tun_index = index;
-            return true;
-        }
+        return true;
+    }
+    close(*fd);
+    *fd = -1;
+    return false;
+}
+
+/* The wanted name if it is free, else the kernel's choice. */
+bool host_tun_open(
+    struct host *h, const char *wanted_name, uint32_t mtu, int *fd, char name[16], bool *offload, struct error *err) {
+    const char *const names[] = {wanted_name, "iketcp%d"};
+    bool named = wanted_name != NULL && wanted_name[0] != 0;
+    h->warning[0] = 0;
+    if (!tun_open(named ? names : names + 1, named ? 2 : 1, fd, name, offload, err))
+        return false;
+    int index = (int)if_nametoindex(name);
+    if (tun_bring_up(h, index, mtu, err)) {
+        h->tun_index = index;
+        return true;
     }
     close(*fd);
     *fd = -1;

@@ -24,10 +24,6 @@ bool host_watch_open(struct host *h, int *fd, struct error *err) {
     return true;
 }
 
-static bool of_tun(const struct host *h, int index) {
-    return h->tun_index != 0 && index == h->tun_index;
-}
-
 static bool route_matters(const struct host *h, struct nlmsghdr *header) {
     struct nlattr *attribute[RTA_MAX + 1];
     const struct rtmsg *route = nlmsg_data(header);
@@ -35,7 +31,7 @@ static bool route_matters(const struct host *h, struct nlmsghdr *header) {
         return false;
     uint32_t table = attribute[RTA_TABLE] != NULL ? nla_get_u32(attribute[RTA_TABLE]) : route->rtm_table;
     int index = attribute[RTA_OIF] != NULL ? (int)nla_get_u32(attribute[RTA_OIF]) : 0;
-    bool ours = of_tun(h, index) || (h->table != 0 && (table == h->table || table == h->table_default));
+    bool ours = is_our_device(h, index) || (h->table != 0 && (table == h->table || table == h->table_default));
     return !ours && table != RT_TABLE_LOCAL && (route->rtm_flags & RTM_F_CLONED) == 0;
 }
 
@@ -51,12 +47,12 @@ static int see_change(struct nl_msg *message, void *context) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
         if (nlmsg_valid_hdr(header, sizeof(struct ifinfomsg)))
-            seen->matters |= !of_tun(seen->host, ((struct ifinfomsg *)nlmsg_data(header))->ifi_index);
+            seen->matters |= !is_our_device(seen->host, ((struct ifinfomsg *)nlmsg_data(header))->ifi_index);
         break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
         if (nlmsg_valid_hdr(header, sizeof(struct ifaddrmsg)))
-            seen->matters |= !of_tun(seen->host, (int)((struct ifaddrmsg *)nlmsg_data(header))->ifa_index);
+            seen->matters |= !is_our_device(seen->host, (int)((struct ifaddrmsg *)nlmsg_data(header))->ifa_index);
         break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:

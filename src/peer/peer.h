@@ -261,6 +261,7 @@ struct peer_status {
     struct peer_child_status child[IKE_CHILDREN_MAX];
     size_t children;
     uint32_t anchor;
+    uint32_t device; /* the connection's */
     uint8_t fingerprint[32]; /* see ike_sa_fingerprint */
 };
 /* One after the other, in time that grows with their number alone: {0} begins. Not across another call into peers, and one

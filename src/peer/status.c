@@ -23,6 +23,7 @@ static void fill(const struct peer *peer, struct peer_status *out) {
     out->rekeys = peer->rekeys;
     out->reconnects = peer->reconnects;
     out->anchor = peer->anchor;
+    out->device = peer->conn->config.device;
     const struct sa *sa = peer->phase == PHASE_UP ? peer_sa(peer) : NULL;
     out->has_ike = sa != NULL;
     if (sa) {
@@ -50,8 +51,10 @@ static bool next_idle(struct peers_cursor *cursor, struct peer_status *out) {
     while (conn && (conn->gone || conn->shown))
         conn = conn->next;
     cursor->next = conn ? conn->next : NULL;
-    if (conn)
+    if (conn) {
         out->name = conn->config.name;
+        out->device = conn->config.device;
+    }
     return conn != NULL;
 }
 

@@ -108,7 +108,8 @@ static void host_up(struct engine *engine, const struct peer_action *action) {
     struct asked *asked = asked_new(engine, action->peer);
     if (asked == NULL)
         return;
-    if (!route_set_of(action->peer, &action->host_setup, engine->tun_mtu, &routes, &error)) {
+    if (!route_set_of(
+            action->peer, &action->host_setup, device_mtu(engine, action->host_setup.device), &routes, &error)) {
         log_error("%s", error.text); /* what fits is set: some of the networks are better than none */
     }
     demand_yield(engine, action->connection);

@@ -1,6 +1,6 @@
 /* configure.c: texts of a configuration become connections that are served. At the start and at a reload the same steps:
- * parse, ask what this host is like, translate, open the TUN device (once), open and close sockets, say that we are
- * ready (once), tell peers. */
+ * parse, ask what this host is like, translate, open the TUN device (once) and those of single connections, open and close
+ * sockets, say that we are ready (once), tell peers. */
 #include "daemon/engine/internal.h"
 
 #include <stdarg.h>
@@ -68,6 +68,7 @@ static void serve(struct engine *engine) {
     configuring->left_out = NULL;
     set_redirect(engine);
     engine_apply(engine, peers_configure(engine->peers, engine_now(), engine->connection, engine->connections));
+    devices_trim(engine);
     demand_set(engine);
     char text[sizeof configuring->warnings + 64];
     snprintf(text, sizeof text, "%sserving %zu connection%s", configuring->warnings, engine->connections,
@@ -101,6 +102,10 @@ static void on_listening(struct engine *engine, const struct error *error) {
     }
 }
 
+static void on_devices(struct engine *engine) {
+    listeners_apply(engine, engine->configuring.config, on_listening);
+}
+
 static void on_tun(void *context, const struct monitor_answer *answer) {
     struct engine *engine = context;
     if (answer->error.origin != ORIGIN_NONE) {
@@ -120,16 +125,31 @@ static void on_tun(void *context, const struct monitor_answer *answer) {
         finish(engine, false, error.origin != ORIGIN_NONE ? error.text : "the worker thread could not be started");
         return;
     }
-    listeners_apply(engine, engine->configuring.config, on_listening);
+    devices_open(engine, on_devices);
 }
 
-/* One device for all: as large as the largest tunnel that is configured; routes say what each peer takes. */
-static uint32_t device_mtu(const struct config *config) {
+/* One device for all others: as large as the largest tunnel that is configured; routes say what each peer takes. */
+static uint32_t common_mtu(const struct config *config) {
     uint32_t mtu = TUN_MTU_DEFAULT;
     for (size_t i = 0; i < config->connections; i++)
         if (config->connection[i].mtu > mtu)
             mtu = config->connection[i].mtu;
     return mtu > 65535 ? 65535 : mtu;
+}
+
+static void leave_out(struct configuring *configuring, const char *name, const char *why) {
+    struct left_out *left = &configuring->left_out[configuring->left_outs++];
+    snprintf(left->name, sizeof left->name, "%s", name);
+    snprintf(left->why, sizeof left->why, "%s", why);
+    log_warning("%s; it is left out", why);
+    say(configuring, "%s; it is left out", why);
+}
+
+void configure_leave_out(struct engine *engine, size_t number, const char *why) {
+    struct configuring *configuring = &engine->configuring;
+    struct peer_config *connection = &configuring->connection[number];
+    leave_out(configuring, connection->name, why);
+    memmove(connection, connection + 1, (--configuring->connections - number) * sizeof *connection);
 }
 
 static void translate_all(struct engine *engine, const struct facts *facts) {
@@ -142,11 +162,7 @@ static void translate_all(struct engine *engine, const struct facts *facts) {
             configuring->connections++;
             continue;
         }
-        struct left_out *left = &configuring->left_out[configuring->left_outs++];
-        snprintf(left->name, sizeof left->name, "%s", config->connection[i].name);
-        snprintf(left->why, sizeof left->why, "%s", error.text);
-        log_warning("%s; it is left out", error.text);
-        say(configuring, "%s; it is left out", error.text);
+        leave_out(configuring, config->connection[i].name, error.text);
     }
     translate_initial_contact(configuring->connection, configuring->connections);
 }
@@ -162,10 +178,10 @@ static void on_keylog(struct engine *engine, const struct error *error) {
         say(&engine->configuring, "%s", error->text);
     }
     if (engine->worker != NULL) {
-        listeners_apply(engine, engine->configuring.config, on_listening);
+        devices_open(engine, on_devices);
         return;
     }
-    engine->tun_mtu = device_mtu(engine->configuring.config);
+    engine->tun_mtu = common_mtu(engine->configuring.config);
     monitor_tun(engine->monitor, engine->configuring.config->tun_name, engine->tun_mtu, on_tun, engine);
 }
 

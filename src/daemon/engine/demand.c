@@ -34,7 +34,7 @@ static void set(struct engine *engine, size_t number) {
     if (!address_parse(connection->remote_host, &setup.outer_remote, &error))
         setup.outer_remote = (struct address){0}; /* a name: not known before it is asked for */
     struct host_route_set routes;
-    if (!route_set_of(DEMAND_OWNER + (uint32_t)number, &setup, engine->tun_mtu, &routes, &error))
+    if (!route_set_of(DEMAND_OWNER + (uint32_t)number, &setup, device_mtu(engine, connection->device), &routes, &error))
         log_error("%s: %s", connection->name, error.text);
     monitor_routes_set(engine->monitor, &routes, on_set, engine);
 }

@@ -125,6 +125,7 @@ static void engine_close(struct engine *engine) {
     if (engine->peers != NULL)
         peers_free(engine->peers);
     configure_free(engine);
+    devices_free(engine);
     names_free(&engine->names);
     if (engine->stop_timer != NULL)
         event_free(engine->stop_timer);

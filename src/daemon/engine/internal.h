@@ -56,7 +56,7 @@ MUST_USE bool translate_connection(const struct config *, struct config_connecti
 /* INITIAL_CONTACT only where no other connection has the same pair of identities. Call when all are translated. */
 void translate_initial_contact(struct peer_config *, size_t count);
 
-/* ---- route.c: what a peer needs of the host, as the monitor wants it ---- */
+/* ---- route.c: what a peer needs of the host, as the monitor wants it; `tun_mtu` of its device ---- */
 MUST_USE bool route_set_of(
     peer_id, const struct peer_host_setup *, uint32_t tun_mtu, struct host_route_set *, struct error *);
 
@@ -73,6 +73,28 @@ void keylog_close(struct engine *);
 #define KEYLOG_LINES_MAX ((size_t)2048)
 /* The lines for one SA, with newlines; empty for what Wireshark can't decrypt. */
 void keylog_lines(const struct peer_secrets *, char out[KEYLOG_LINES_MAX]);
+
+/* ---- devices.c: connections' own devices: there from the load of their connection to its end ---- */
+struct device {
+    uint32_t device; /* as peer_config has it */
+    uint32_t mtu;
+    uint64_t made_of; /* a hash of what else it has: another one is made when that changes */
+};
+typedef void (*devices_done)(struct engine *);
+struct devices {
+    struct device *list; /* open ones */
+    size_t count, capacity;
+    size_t asked; /* number of the connection whose device is being opened */
+    devices_done done;
+};
+/* Opens those that configuring.connection wants and that are not open; a connection whose device can't be had is left out.
+ * `done` comes from inside or from the event loop, once. */
+void devices_open(struct engine *, devices_done);
+void devices_trim(struct engine *); /* closes those that no connection in force has */
+void devices_free(struct engine *);
+/* Of device 0 or another one. */
+const char *device_name(const struct engine *, uint32_t device, char text[CONFIG_DEVICE_NAME_MAX]);
+uint32_t device_mtu(const struct engine *, uint32_t device);
 
 /* ---- demand.c: routes of auto=ondemand connections while they are down ---- */
 void demand_clear(struct engine *); /* before engine->connection changes ... */
@@ -209,6 +231,8 @@ struct configuring {
     char warnings[4096]; /* lines */
     configure_done done;
 };
+/* A connection of those that are being configured can't be served. */
+void configure_leave_out(struct engine *, size_t number, const char *why);
 void configure_free(struct engine *);
 
 /* ---- control.c: people's commands over the control socket ---- */
@@ -230,7 +254,7 @@ void control_reload(struct engine *); /* SIGHUP */
 /* ---- status.c: the contract of `iketcp status --json` ---- */
 /* `name` NULL: all connections. NULL: no memory. */
 json_t *status_all(const struct engine *, const char *name);
-json_t *status_connection(const struct peer_status *, const char *tun, uint64_t now);
+json_t *status_connection(const struct peer_status *, const char *tun, uint64_t now); /* `tun`: its device */
 const char *peer_state_text(enum peer_state);
 json_t *json_text(const char *); /* a JSON string; octets beyond ASCII become ? where they are no UTF-8 */
 
@@ -261,6 +285,7 @@ struct engine {
     struct keylog keylog;
     struct resolution_list resolutions;
     struct configuring configuring;
+    struct devices devices;
     struct control control;
 };
 

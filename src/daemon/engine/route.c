@@ -49,6 +49,8 @@ bool route_set_of(peer_id peer, const struct peer_host_setup *setup, uint32_t tu
     struct error *err) {
     memset(out, 0, sizeof *out);
     out->owner = peer;
+    if (setup->device != 0)
+        (void)config_device_name(setup->device, out->device);
     if (!add_prefixes(&setup->remote, out->remote, &out->remotes, err) ||
         !add_prefixes(&setup->local, out->local, &out->locals, err))
         return false;

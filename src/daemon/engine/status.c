@@ -170,6 +170,7 @@ json_t *status_connection(const struct peer_status *status, const char *tun, uin
     json_object_set_new(out, "name", json_text(status->name));
     json_object_set_new(out, "state", json_string(peer_state_text(status->state)));
     json_object_set_new(out, "transport", transport_json(status->transport));
+    json_object_set_new(out, "tun", json_string(tun));
     json_object_set_new(out, "ike_sa", ike_json(status, now));
     for (size_t i = 0; i < status->children; i++)
         json_array_append_new(children, child_json(&status->child[i], tun, now));
@@ -205,10 +206,12 @@ json_t *status_all(const struct engine *engine, const char *name) {
     json_t *out = json_object(), *connections = json_array();
     struct peer_status status;
     struct peers_cursor cursor = {0};
+    char text[CONFIG_DEVICE_NAME_MAX];
     uint64_t now = engine_now();
     while (peers_status_next(engine->peers, &cursor, &status))
         if (name == NULL || strcmp(status.name, name) == 0)
-            json_array_append_new(connections, status_connection(&status, engine->tun, now));
+            json_array_append_new(
+                connections, status_connection(&status, device_name(engine, status.device, text), now));
     json_object_set_new(out, "version", json_string(IKETCP_VERSION));
     json_object_set_new(out, "listen", listen_json(&engine->listeners));
     json_object_set_new(out, "connections", connections);

@@ -233,6 +233,7 @@ bool translate_connection(const struct config *config, struct config_connection 
     out->local_port = config->udp_port;
     out->source_ip = us->source_ip_set ? us->source_ip : (struct address){0};
     out->mtu = c->mtu;
+    out->device = c->device;
     out->start = c->start == AUTO_START      ? PEER_START_AUTO
                  : c->start == AUTO_ONDEMAND ? PEER_START_ONDEMAND
                                              : PEER_START_MANUAL;

@@ -253,6 +253,54 @@ static void routes_only_for_what_connections_have_behind_them(void **context) {
     assert_string_equal(refusal_of_route("10.2.0.0/16", "10.1.0.9"), "10.1.0.9 is no connection's source address");
 }
 
+static void a_device_of_its_own_is_for_what_its_connection_has_behind_it(void **context) {
+    (void)context;
+    struct host_route_set set = {.owner = 1, .remotes = 1, .remote = {prefix("10.2.0.0/16")}, .device = "ipsec8"};
+    struct error err = {0};
+    assert_false(monitor_may_route(monitor, &set, &err));
+    assert_string_equal(err.text, "no connection has the device ipsec8");
+    monitor->config->connection[0].device = 9;
+    assert_true(monitor_may_route(monitor, &set, &err));
+    set.remote[0] = prefix("203.0.113.7/32"); /* the other connection's */
+    assert_false(monitor_may_route(monitor, &set, &err));
+    set.device[0] = 0;
+    assert_true(monitor_may_route(monitor, &set, &err));
+    set.remote[0] = prefix("10.2.0.0/16");
+    assert_false(monitor_may_route(monitor, &set, &err));
+    monitor->config->connection[0].device = 0;
+}
+
+static void own_devices_are_opened_by_name_and_closed(void **context) {
+    (void)context;
+    if (geteuid() != 0)
+        skip();
+    struct monitor_request open = {.kind = REQUEST_TUN, .name = "ipsec8", .mtu = 1400};
+    struct monitor_request end = {.kind = REQUEST_TUN_CLOSE, .name = "ipsec8"};
+    struct monitor_answer a = ask(&open);
+    assert_non_null(strstr(a.error.text, "TUN device is 'iketcp0', not 'ipsec8'"));
+    struct config_connection *c = &monitor->config->connection[0];
+    c->device = 9;
+    a = ask(&open);
+    assert_non_null(strstr(a.error.text, "neither left (192.0.2.1) nor right"));
+    assert_int_equal(system("ip addr add 192.0.2.1/24 dev lo && ip link set lo up"), 0);
+    c->left.interface_ip = address("10.9.0.1");
+    c->left.interface_bits = 30;
+    a = ask(&open);
+    assert_string_equal(a.error.text, "");
+    assert_string_equal(a.name, "ipsec8");
+    assert_int_equal(c->us, -1);
+    assert_int_equal(system("ip -o addr show dev ipsec8 | grep -q 'inet 10.9.0.1/30 '"), 0);
+    struct monitor_answer again = ask(&open);
+    assert_string_equal(again.error.text, "ipsec8 is open already");
+    (void)ask(&end);
+    assert_int_not_equal(system("ip link show ipsec8 >/dev/null 2>&1"), 0);
+    close(a.fd);
+    (void)ask(&end); /* nothing is there, and nothing happens */
+    c->device = 0;
+    c->left.interface_ip = (struct address){0};
+    assert_int_equal(system("ip addr del 192.0.2.1/24 dev lo"), 0);
+}
+
 static void one_device_name_is_allowed(void **context) {
     (void)context;
     struct error err = {0};
@@ -359,6 +407,8 @@ int main(void) {
         cmocka_unit_test_setup(
             a_stream_has_the_congestion_control_of_its_connection_and_a_listener_that_of_the_setup, setup_serving),
         cmocka_unit_test_setup(routes_only_for_what_connections_have_behind_them, setup_serving),
+        cmocka_unit_test_setup(a_device_of_its_own_is_for_what_its_connection_has_behind_it, setup_serving),
+        cmocka_unit_test_setup(own_devices_are_opened_by_name_and_closed, setup_serving),
         cmocka_unit_test_setup(one_device_name_is_allowed, setup_serving),
         cmocka_unit_test_setup(a_request_at_the_wrong_time_ends_the_engine, setup_serving),
         cmocka_unit_test_setup(what_is_malformed_ends_the_engine, setup_serving),

@@ -3,7 +3,7 @@
 
 #include "daemon/monitor_wire.h"
 
-#define SAMPLES 12
+#define SAMPLES 13
 
 static uint8_t record[MONITOR_RECORD_MAX];
 
@@ -21,6 +21,7 @@ static struct monitor_request auth_request(void) {
 static struct monitor_request routes_request(void) {
     struct monitor_request q = {.kind = REQUEST_ROUTES_SET, .serial = 8};
     q.routes.owner = 3;
+    memcpy(q.routes.device, "ipsec5", 7);
     q.routes.remote[q.routes.remotes++] = prefix("10.2.0.0/16");
     q.routes.remote[q.routes.remotes++] = prefix("2001:db8::/32");
     q.routes.local[q.routes.locals++] = prefix("10.1.0.0/16");
@@ -53,6 +54,7 @@ static size_t samples(struct monitor_request out[SAMPLES]) {
     out[n] = (struct monitor_request){.kind = REQUEST_SOCKET, .socket = HOST_TCP_LISTEN, .address = address("::")};
     out[n++].address.port = 4500;
     out[n++] = client_request("office");
+    out[n++] = (struct monitor_request){.kind = REQUEST_TUN_CLOSE, .name = "ipsec5"};
     out[n++] = (struct monitor_request){.kind = REQUEST_ROUTES_DROP, .owner = 9};
     out[n++] = (struct monitor_request){.kind = REQUEST_SOURCE, .address = address("192.0.2.1")};
     out[n++] = (struct monitor_request){.kind = REQUEST_ADDRESSES, .address = {.family = 6}};
@@ -214,6 +216,11 @@ static void route_sets_are_checked_field_by_field(void **context) {
     assert_false(is_taken(written(&q)));
     q = routes_request();
     q.routes.source.octets[9] = 1; /* octets that an IPv4 address does not have */
+    assert_false(is_taken(written(&q)));
+    q = routes_request();
+    q.routes.device[2] = '/';
+    assert_false(is_taken(written(&q)));
+    q = (struct monitor_request){.kind = REQUEST_TUN_CLOSE};
     assert_false(is_taken(written(&q)));
     q = routes_request();
     q.routes.mtu = 65536;

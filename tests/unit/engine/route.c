@@ -46,6 +46,14 @@ static void each_network_is_one_route_and_doubles_are_dropped(void **state) {
     assert_int_equal(routes.locals, 1);
 }
 
+static void a_device_of_its_own_is_named_as_the_configuration_does(void **state) {
+    (void)state;
+    struct peer_host_setup setup = setup_of(TRANSPORT_TCP, "198.51.100.10", 38);
+    assert_string_equal(routes_of(&setup, 1400).device, "");
+    setup.device = 6;
+    assert_string_equal(routes_of(&setup, 1400).device, "ipsec5");
+}
+
 static void S7_over_tcp_the_mtu_stays_what_udp_would_take(void **state) {
     (void)state;
     struct peer_host_setup setup = setup_of(TRANSPORT_TCP, "198.51.100.10", 38);
@@ -90,6 +98,7 @@ static void a_range_that_needs_too_many_routes_is_said(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_network_is_one_route_and_doubles_are_dropped),
+        cmocka_unit_test(a_device_of_its_own_is_named_as_the_configuration_does),
         cmocka_unit_test(S7_over_tcp_the_mtu_stays_what_udp_would_take),
         cmocka_unit_test(a_large_overhead_over_ipv6_shrinks_the_mtu),
         cmocka_unit_test(a_configured_mtu_is_taken_as_it_is),

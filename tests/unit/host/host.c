@@ -101,6 +101,28 @@ static void must_set(struct host *h, const struct host_route_set *set) {
         stop_test("%s", err.text);
 }
 
+static int own_device(struct host *h, const char *name, const char *ip) {
+    struct host_device wanted = {.mtu = 1400};
+    struct error err = {0};
+    bool offload;
+    int fd;
+    snprintf(wanted.name, sizeof wanted.name, "%s", name);
+    if (ip != NULL) {
+        wanted.address = address(ip);
+        wanted.address_bits = 30;
+    }
+    if (!host_device_open(h, &wanted, &fd, &offload, &err))
+        stop_test("%s", err.text);
+    assert_true(offload);
+    return fd;
+}
+
+static struct host_route_set set_on(const char *device, uint32_t owner, const char *first, const char *second) {
+    struct host_route_set set = set_of(owner, first, second);
+    snprintf(set.device, sizeof set.device, "%s", device);
+    return set;
+}
+
 static void expect_device(const char *question, const char *device) {
     char command[256], wanted[64];
     snprintf(command, sizeof command, "ip route get %s 2>&1", question);
@@ -597,6 +619,12 @@ static void changes_of_the_network_are_noticed_and_those_of_ours_are_not(void **
     must_set(h, &set);
     host_routes_drop(h, 1);
     assert_false(changed_within(h, watch, 200));
+    int own = own_device(h, "ipsec5", "10.9.0.1");
+    struct host_route_set on_own = set_on("ipsec5", 5, "10.3.0.0/16", NULL);
+    must_set(h, &on_own);
+    host_device_close(h, "ipsec5");
+    assert_false(changed_within(h, watch, 200));
+    close(own);
     run("ip link add new0 type veth peer name new1 && ip addr add 198.51.100.9/24 dev new0");
     assert_true(changed_within(h, watch, 1000));
     run("ip link del new0");
@@ -623,6 +651,101 @@ static void a_network_that_comes_later_is_reachable_beside_a_wide_selector(void 
     close(fd);
 }
 
+/* ---- devices of single connections ---- */
+
+static void devices_share_a_prefix_and_the_next_one_takes_over(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    char *before = strdup(output_of(EVERYTHING));
+    struct host *h = host();
+    int common = tun(h), five = own_device(h, "ipsec5", "10.9.0.1"), six = own_device(h, "ipsec6", NULL);
+    assert_non_null(strstr(output_of("ip addr show dev ipsec5"), "inet 10.9.0.1/30"));
+    assert_non_null(strstr(output_of("ip route show table main"), "10.9.0.0/30 dev ipsec5"));
+    assert_string_equal(output_of("cat /proc/sys/net/ipv4/conf/ipsec6/rp_filter"), "0\n");
+    struct host_route_set on_six = set_on("ipsec6", 6, "10.2.0.0/16", "2001:db8:77::/48");
+    struct host_route_set on_five = set_on("ipsec5", 5, "10.2.0.0/16", "2001:db8:77::/48");
+    struct host_route_set on_common = set_of(1, "10.2.0.0/16", NULL);
+    on_five.source = address("10.1.0.77");
+    on_six.source = address("10.1.0.77");
+    must_set(h, &on_six);
+    must_set(h, &on_five);
+    must_set(h, &on_common);
+    expect_device("10.2.3.4", "iketcp0");
+    expect_device("2001:db8:77::1", "ipsec5");
+    expect_device("10.2.3.4 mark 0x494b4554", "host-lan");
+    host_routes_drop(h, 1);
+    expect_device("10.2.3.4", "ipsec5");
+    assert_non_null(strstr(output_of("ip addr show dev ipsec6"), "inet 10.1.0.77/32"));
+    host_device_close(h, "ipsec6"); /* with an address that the other needs as well */
+    expect_device("10.2.3.4", "ipsec5");
+    assert_non_null(strstr(output_of("ip addr show dev ipsec5"), "inet 10.1.0.77/32"));
+    host_routes_drop(h, 6);
+    host_routes_drop(h, 5);
+    close(six);
+    six = own_device(h, "ipsec6", NULL);
+    assert_null(strstr(output_of("ip route show table all"), "10.2.0.0/16 dev ipsec6"));
+    host_close(h);
+    assert_string_equal(output_of(EVERYTHING), before);
+    free(before);
+    close(common);
+    close(five);
+    close(six);
+}
+
+static void the_same_networks_on_both_sides_are_no_route(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    int common = tun(h), five = own_device(h, "ipsec5", NULL);
+    struct host_route_set set = set_on("ipsec5", 5, "0.0.0.0/0", "::/0");
+    set.local[set.locals++] = prefix("::/0");
+    set.local[set.locals++] = prefix("0.0.0.0/0");
+    must_set(h, &set);
+    expect_device("10.2.3.4", "host-lan");
+    set.local[0] = prefix("2001:db8:9::/48");
+    must_set(h, &set);
+    expect_device("10.2.3.4", "ipsec5");
+    host_close(h);
+    close(common);
+    close(five);
+}
+
+static void a_device_that_is_there_is_nobody_elses_to_take(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    const char *before = output_of(EVERYTHING);
+    struct host *h = host();
+    struct host_device wanted = {.name = "ipsec5", .mtu = 1400};
+    struct error err = {0};
+    bool offload;
+    int fd;
+    run("ip link add ipsec5 type veth peer name other");
+    assert_false(host_device_open(h, &wanted, &fd, &offload, &err));
+    assert_string_equal(err.text, "there is a device ipsec5 already, which is not ours");
+    assert_int_equal(fd, -1);
+    run("ip link del ipsec5");
+    struct host_route_set set = set_on("ipsec5", 5, "10.2.0.0/16", NULL);
+    assert_false(host_routes_set(h, &set, &err));
+    assert_string_equal(err.text, "there is no TUN device ipsec5 yet for routes");
+    host_close(h);
+    assert_string_equal(output_of(EVERYTHING), before);
+}
+
+static void a_filter_that_no_device_can_undo_is_said(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    struct host *h = host();
+    run("echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter");
+    int five = own_device(h, "ipsec5", "10.9.0.1");
+    assert_string_equal(host_warning(h), "");
+    int six = own_device(h, "ipsec6", NULL);
+    assert_non_null(strstr(host_warning(h), "net.ipv4.conf.all.rp_filter is 2"));
+    run("echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter");
+    host_close(h);
+    close(five);
+    close(six);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_set_that_is_dropped_leaves_exactly_nothing),
@@ -636,6 +759,10 @@ int main(void) {
         cmocka_unit_test(the_whole_internet_swallows_neither_marked_sockets_nor_the_lan),
         cmocka_unit_test(a_selector_that_covers_the_peer_itself_leaves_the_outer_connection_alone),
         cmocka_unit_test(a_connected_network_inside_a_wide_selector_stays_reachable),
+        cmocka_unit_test(devices_share_a_prefix_and_the_next_one_takes_over),
+        cmocka_unit_test(the_same_networks_on_both_sides_are_no_route),
+        cmocka_unit_test(a_device_that_is_there_is_nobody_elses_to_take),
+        cmocka_unit_test(a_filter_that_no_device_can_undo_is_said),
         cmocka_unit_test(a_strict_filter_that_would_drop_the_peer_is_said),
         cmocka_unit_test(a_source_is_found_among_the_local_prefixes),
         cmocka_unit_test(an_address_that_the_host_has_stays_where_it_is),

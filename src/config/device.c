@@ -1,0 +1,82 @@
+/* device.c: a connection's own device: ipsec-interface=, leftinterface-ip=. */
+#include "config/internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NUMBER_MOST UINT64_C(65535)
+
+const char *config_device_name(uint32_t device, char out[CONFIG_DEVICE_NAME_MAX]) {
+    snprintf(out, CONFIG_DEVICE_NAME_MAX, "ipsec%u", (unsigned)(device - 1));
+    return out;
+}
+
+bool number_at(const char *text, uint64_t most, uint64_t *value, const char **rest) {
+    char *end;
+    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    if (!isxdigit((unsigned char)(hex ? text[2] : text[0])) || (!hex && !isdigit((unsigned char)text[0])))
+        return false;
+    if (strspn(text + (hex ? 2 : 0), "0123456789abcdefABCDEF") > 15)
+        return false;
+    *value = strtoull(text, &end, hex ? 16 : 10);
+    *rest = end;
+    return *value <= most;
+}
+
+static bool wrong(const struct reading *reading, const char *what) {
+    complain(reading->diagnostics, reading->setting->value_place, "'%.60s' is not right: %s", reading->value, what);
+    return false;
+}
+
+bool read_interface(const struct reading *reading, const struct keyword *keyword, void *at) {
+    uint32_t *device = at;
+    uint64_t number;
+    const char *rest;
+    bool yes;
+    (void)keyword;
+    if (isdigit((unsigned char)reading->value[0])) {
+        if (!number_at(reading->value, NUMBER_MOST, &number, &rest) || *rest)
+            return wrong(reading, "write yes (for ipsec1), no, or a number up to 65535 (5 for ipsec5)");
+        *device = (uint32_t)number + 1;
+        return true;
+    }
+    if (!bool_parse(reading->value, &yes))
+        return wrong(reading, "write yes (for ipsec1), no, or a number up to 65535 (5 for ipsec5)");
+    *device = yes ? 2 : 0;
+    return true;
+}
+
+bool read_interface_ip(const struct reading *reading, const struct keyword *keyword, void *at) {
+    struct config_end *end = at;
+    (void)keyword;
+    if (!cidr_parse(reading->value, &end->interface_ip, &end->interface_bits) || address_is_any(&end->interface_ip))
+        return wrong(reading, "write the device's own address and its network, such as 10.9.0.1/30");
+    return true;
+}
+
+static void check_others(struct builder *b, const struct setting *at) {
+    const struct config_connection *c = b->connection;
+    char name[CONFIG_DEVICE_NAME_MAX];
+    if (strcmp(config_device_name(c->device, name), b->config->tun_name) == 0)
+        complain(b->diagnostics, at->value_place, "conn %s: %s is the common device already (tun-name)", c->name, name);
+    for (size_t i = 0; i < b->config->connections; i++)
+        if (b->config->connection[i].device == c->device)
+            complain(b->diagnostics, at->value_place,
+                "conn %s: %s is conn %s's already, and a device is one connection's alone; write another number",
+                c->name, name, b->config->connection[i].name);
+}
+
+void check_device(struct builder *b) {
+    const struct setting *device = chosen_by_name(&b->chosen, "ipsec-interface", SIDE_LEFT);
+    for (int side = 0; side < 2; side++) {
+        const struct setting *address = chosen_by_name(&b->chosen, "interface-ip", side);
+        if (address && b->connection->device == 0)
+            complain(b->diagnostics, address->value_place,
+                "conn %s: interface-ip is the address of a device of its own; write ipsec-interface= too",
+                b->connection->name);
+    }
+    if (b->connection->device != 0)
+        check_others(b, device);
+}
