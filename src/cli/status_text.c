@@ -131,6 +131,18 @@ static void print_child(FILE *out, const json_t *child) {
     print_traffic(out, child);
 }
 
+/* Where it is another one than all others'. */
+static void print_routing(FILE *out, const json_t *connection) {
+    const json_t *table = json_object_get(connection, "route_table");
+    if (!json_is_integer(table))
+        return;
+    fprintf(out, "    routes  in table %" PRIu64 " to %s", number_of(connection, "route_table"),
+        text_of(connection, "tun"));
+    if (json_is_string(json_object_get(connection, "mark_out")))
+        fprintf(out, ", for packets with mark %s", text_of(connection, "mark_out"));
+    fputc('\n', out);
+}
+
 static void print_connection(FILE *out, const json_t *connection) {
     const char *state = text_of(connection, "state");
     fprintf(out, "%s: %s", text_of(connection, "name"), state);
@@ -140,6 +152,7 @@ static void print_connection(FILE *out, const json_t *connection) {
     const json_t *ike = json_object_get(connection, "ike_sa");
     if (json_is_object(ike))
         print_ike(out, ike);
+    print_routing(out, connection);
     size_t i;
     json_t *child;
     json_array_foreach(json_object_get(connection, "child_sas"), i, child) print_child(out, child);

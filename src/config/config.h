@@ -65,6 +65,11 @@ struct config_protoport {
     uint16_t first, last;
 };
 
+/* Of packets: those whose mark, as far as the mask reaches, is this one. */
+struct config_mark {
+    uint32_t value, mask; /* mask 0: none */
+};
+
 struct config_end {
     enum config_host_kind kind;
     struct address address; /* HOST_ADDRESS */
@@ -115,6 +120,8 @@ struct config_connection {
     uint32_t replay_window;
     uint32_t mtu; /* 0: automatic */
     uint32_t device; /* of its own, one more than the number in ipsec-interface; 0: the common one */
+    uint32_t route_table; /* where its routes are; 0: where all are */
+    struct config_mark mark_out; /* packets with it are routed by that table */
     bool session_resumption;
     bool accept_redirect;
     char accept_redirect_to[CONFIG_GATEWAYS_MAX]; /* addresses and names with commas between them; empty: any */
@@ -150,6 +157,8 @@ void config_free(struct config *);
 /* "ipsec1" for 2, and so on. */
 #define CONFIG_DEVICE_NAME_MAX 16
 const char *config_device_name(uint32_t device, char out[CONFIG_DEVICE_NAME_MAX]);
+#define CONFIG_MARK_TEXT_MAX 24
+const char *config_mark_text(const struct config_mark *, char out[CONFIG_MARK_TEXT_MAX]); /* "0x5/0xff" */
 /* The text of a file that the configuration names (tls-cert, tls-key, tls-ca). NULL: it was not read. */
 const char *config_file_text(const struct config *, const char *path);
 

@@ -1,4 +1,4 @@
-/* device.c: a connection's own device: ipsec-interface=, leftinterface-ip=. */
+/* device.c: a connection's own device: ipsec-interface=, leftinterface-ip=; and what is routed there: route-table=, mark-out=. */
 #include "config/internal.h"
 
 #include <ctype.h>
@@ -56,6 +56,45 @@ bool read_interface_ip(const struct reading *reading, const struct keyword *keyw
     return true;
 }
 
+/* Linux names these; and iketcp takes some for all other routes. */
+static bool is_taken_table(uint64_t table) {
+    return table == 0 || (table >= 253 && table <= 255) || (table >= 52000 && table < 52500);
+}
+
+bool read_table(const struct reading *reading, const struct keyword *keyword, void *at) {
+    uint64_t table;
+    const char *rest;
+    (void)keyword;
+    if (!number_at(reading->value, UINT32_MAX, &table, &rest) || *rest || is_taken_table(table))
+        return wrong(reading,
+            "write the number of a routing table that is nobody else's, such as 100; not 253 to 255 (default, main, "
+            "local) nor 52000 to 52499 (iketcp's)");
+    *(uint32_t *)at = (uint32_t)table;
+    return true;
+}
+
+const char *config_mark_text(const struct config_mark *mark, char out[CONFIG_MARK_TEXT_MAX]) {
+    snprintf(out, CONFIG_MARK_TEXT_MAX, "%#x/%#x", mark->value, mark->mask);
+    return out;
+}
+
+bool read_mark(const struct reading *reading, const struct keyword *keyword, void *at) {
+    uint64_t value, mask = UINT32_MAX;
+    const char *rest;
+    (void)keyword;
+    bool right = number_at(reading->value, UINT32_MAX, &value, &rest);
+    if (right && *rest == '/')
+        right = number_at(rest + 1, UINT32_MAX, &mask, &rest);
+    if (!right || *rest)
+        return wrong(reading, "write a mark, or a mark and its mask, such as 5 or 0x50/0xff");
+    if (value == 0 || mask == 0)
+        return wrong(reading, "packets without a mark would have it; write one that is not 0");
+    if ((value & ~mask) != 0)
+        return wrong(reading, "bits of the mark lie outside of its mask, so no packet could have it");
+    *(struct config_mark *)at = (struct config_mark){.value = (uint32_t)value, .mask = (uint32_t)mask};
+    return true;
+}
+
 static void check_others(struct builder *b, const struct setting *at) {
     const struct config_connection *c = b->connection;
     char name[CONFIG_DEVICE_NAME_MAX];
@@ -66,6 +105,31 @@ static void check_others(struct builder *b, const struct setting *at) {
             complain(b->diagnostics, at->value_place,
                 "conn %s: %s is conn %s's already, and a device is one connection's alone; write another number",
                 c->name, name, b->config->connection[i].name);
+}
+
+/* What needs what. */
+static void check_routing(struct builder *b) {
+    const struct config_connection *c = b->connection;
+    const struct setting *table = chosen_by_name(&b->chosen, "route-table", SIDE_LEFT);
+    const struct setting *mark = chosen_by_name(&b->chosen, "mark-out", SIDE_LEFT);
+    if (table && c->device == 0)
+        complain(b->diagnostics, table->value_place,
+            "conn %s: route-table needs a device of its own to lead to; write ipsec-interface= too", c->name);
+    if (!mark || c->mark_out.mask == 0)
+        return;
+    if (c->route_table == 0)
+        complain(b->diagnostics, mark->value_place,
+            "conn %s: mark-out needs a table in which packets with that mark are routed; write route-table= too",
+            c->name);
+    for (size_t i = 0; i < b->config->connections; i++) {
+        const struct config_connection *other = &b->config->connection[i];
+        uint32_t common = c->mark_out.mask & other->mark_out.mask;
+        if (common != 0 && (c->mark_out.value & common) == (other->mark_out.value & common) &&
+            c->route_table != other->route_table)
+            complain(b->diagnostics, mark->value_place,
+                "conn %s: there are packets that have this mark and that of conn %s, whose table is another one",
+                c->name, other->name);
+    }
 }
 
 void check_device(struct builder *b) {
@@ -79,4 +143,5 @@ void check_device(struct builder *b) {
     }
     if (b->connection->device != 0)
         check_others(b, device);
+    check_routing(b);
 }

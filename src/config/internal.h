@@ -157,7 +157,7 @@ value_reader read_bool, read_choice, read_check, read_seconds, read_milliseconds
 value_reader read_tries, read_replay_window, read_esn, read_ports, read_listen, read_tun_name, read_also, read_authby;
 value_reader read_tcponly, read_timeout, read_gateway, read_gateways, read_keylog, read_congestion;
 value_reader read_tls_ports, read_pem, read_private_pem, read_web, read_proxy, read_server_name, read_alpn;
-value_reader read_interface, read_interface_ip;
+value_reader read_interface, read_interface_ip, read_mark, read_table;
 value_reader read_host, read_id, read_subnet, read_subnets, read_source_ip, read_ike, read_esp, read_protoport;
 /* "tcp/443", "17/1701", "icmp", "udp/%any", "tcp/1024-65535". A sentence, or NULL when *out is set. */
 const char *protoport_parse(struct piece, struct config_protoport *out);

@@ -105,7 +105,6 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "ipsec-max-packets"),
     LATER(SCOPE_CONN, "mark", .refused = NO_MARKS),
     LATER(SCOPE_CONN, "mark-in", .refused = NO_MARKS),
-    LATER(SCOPE_CONN, "mark-out", .refused = NO_MARKS),
     LATER(SCOPE_CONN, "metric"),
     LATER(SCOPE_CONN, "modecfgbanner"),
     LATER(SCOPE_CONN, "modecfgdns"),

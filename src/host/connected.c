@@ -16,7 +16,7 @@ struct found {
 static bool lies_inside_a_selector(const struct host *h, const struct prefix *network) {
     bool inside = false;
     for (size_t i = 0; i < h->entries; i++)
-        for (size_t j = 0; j < h->entry[i]->set.remotes; j++) {
+        for (size_t j = 0; j < h->entry[i]->set.remotes && h->entry[i]->table == 0; j++) {
             const struct prefix *remote = &h->entry[i]->set.remote[j];
             if (prefix_equal(remote, network))
                 return false;
@@ -70,7 +70,7 @@ static bool throw_change(struct host *h, const struct prefix *network, bool add,
 /* Host routes have no network inside them: then the tables need not be looked at. */
 static bool any_wide_selector(const struct host *h) {
     for (size_t i = 0; i < h->entries; i++)
-        for (size_t j = 0; j < h->entry[i]->set.remotes; j++) {
+        for (size_t j = 0; j < h->entry[i]->set.remotes && h->entry[i]->table == 0; j++) {
             const struct prefix *remote = &h->entry[i]->set.remote[j];
             if (remote->length > 0 && remote->length < 8 * address_octets(&remote->address))
                 return true;

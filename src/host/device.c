@@ -62,12 +62,45 @@ static void filter_nothing(struct host *h, const struct host_device *wanted) {
             wanted->address.family == 4 ? "0 or 2" : "0, or to 2 and give the device an address (leftinterface-ip)");
 }
 
+uint32_t device_table(const struct host *h, const char *name) {
+    size_t at = name[0] != 0 ? find(h, name) : h->devices;
+    return at < h->devices ? h->device[at].wanted.table : 0;
+}
+
+struct mark_rules mark_rules_of(const struct host_device *wanted) {
+    struct mark_rules rules = {.table = wanted->table, .mark = wanted->mark, .mask = wanted->mark_mask};
+    memcpy(rules.name, wanted->name, sizeof rules.name);
+    return rules;
+}
+
+size_t devices_with_marks(const struct host *h) {
+    size_t count = 0;
+    for (size_t i = 0; i < h->devices; i++)
+        count += h->device[i].wanted.mark_mask != 0;
+    return count;
+}
+
+/* The file knows them before the kernel does. */
+static bool add_rules(struct host *h, const struct host_device *wanted, struct error *err) {
+    struct mark_rules rules = mark_rules_of(wanted);
+    return rules.mask == 0 || (state_write(h, err) && mark_rules_add(h, &rules, devices_with_marks(h) == 1, err));
+}
+
+/* While it is among the devices. */
+static void remove_rules(struct host *h, const struct host_device *wanted) {
+    struct mark_rules rules = mark_rules_of(wanted);
+    if (rules.mask != 0)
+        mark_rules_remove(h, h->mark, &rules, devices_with_marks(h) == 1);
+}
+
 static bool set_up(struct host *h, const struct host_device *wanted, int index, struct error *err) {
     char text[ADDRESS_TEXT_MAX];
     h->warning[0] = 0;
     filter_nothing(h, wanted);
     if (!tun_bring_up(h, index, wanted->mtu, err))
         return fail_context(err, "%s: ", wanted->name);
+    if (!add_rules(h, wanted, err))
+        return false;
     if (address_is_any(&wanted->address))
         return true;
     int result = address_change(h, index, &wanted->address, wanted->address_bits, true);
@@ -91,6 +124,7 @@ bool host_device_open(struct host *h, const struct host_device *wanted, int *fd,
     *device = (struct own_device){.wanted = *wanted, .index = (int)if_nametoindex(name)};
     if (set_up(h, wanted, device->index, err))
         return true;
+    remove_rules(h, wanted);
     h->devices--;
     close(*fd);
     *fd = -1;
@@ -103,15 +137,22 @@ void host_device_close(struct host *h, const char *name) {
     if (at == h->devices)
         return;
     int index = h->device[at].index;
+    bool marked = h->device[at].wanted.mark_mask != 0;
+    struct error ignored; /* a line too much does no harm */
+    remove_rules(h, &h->device[at].wanted);
     link_remove(h, index);
     h->gone[h->gones++ % (sizeof h->gone / sizeof h->gone[0])] = index;
     memmove(&h->device[at], &h->device[at + 1], (--h->devices - at) * sizeof h->device[0]);
+    if (marked)
+        (void)!state_write(h, &ignored);
     own_addresses_forget(h, index);
     routes_forget(h, index);
     host_routes_renew(h);
 }
 
 void devices_remove(struct host *h) {
-    while (h->devices > 0)
-        link_remove(h, h->device[--h->devices].index);
+    for (; h->devices > 0; h->devices--) {
+        remove_rules(h, &h->device[h->devices - 1].wanted);
+        link_remove(h, h->device[h->devices - 1].index);
+    }
 }

@@ -7,9 +7,13 @@
 
 /* What a killed run left. The file stays until it is undone, and undoing twice does no harm. */
 static void undo_leftovers(struct host *h) {
-    uint32_t mark, table, table_default;
-    if (state_read(h->state_path, &mark, &table, &table_default))
-        rules_undo(h, mark, table, table_default);
+    struct state *state = malloc(sizeof *state);
+    if (state != NULL && state_read(h->state_path, state)) {
+        for (size_t i = state->rule_count; i-- > 0;)
+            mark_rules_remove(h, state->mark, &state->rules[i], i == 0);
+        rules_undo(h, state->mark, state->table, state->table_default);
+    }
+    free(state);
     state_remove(h);
 }
 

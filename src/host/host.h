@@ -28,6 +28,9 @@ struct host_device {
     uint32_t mtu;
     struct address address; /* put on it; unspecified: none */
     uint8_t address_bits; /* of the network that is reached through it */
+    uint32_t table; /* where routes to it are, and no rule of ours leads but for the mark; 0: with all others */
+    uint32_t mark,
+        mark_mask; /* packets with it are routed by `table`, unless they come out of the device; mask 0: none */
 };
 /* Up, with offloads asked for, and not filtered by reverse path: what comes out of the tunnel may answer what other rules
  * led there. *fd non-blocking, the caller's. */

@@ -22,9 +22,17 @@ enum rule_kind {
     RULE_KINDS
 };
 
+/* Before those, while there are devices with marks: 217: what carries tunnels, and what came out of such a device, goes on at
+ * 219; 218: fwmark MARK/MASK lookup TABLE, one a device; 219: nothing, to be gone on at. */
+struct mark_rules {
+    char name[16];
+    uint32_t table, mark, mask;
+};
+
 struct route_entry {
     struct host_route_set set;
     int index; /* of its device */
+    uint32_t table; /* of its own; 0: T and T2 */
     struct address preferred4, preferred6; /* unspecified: the kernel's choice */
 };
 
@@ -72,8 +80,13 @@ bool put_address(struct nl_msg *, int attribute, const struct address *); /* fal
 struct address get_address(const struct nlattr *, int family);
 
 /* ---- state.c: the clean-up file ---- */
-bool state_write(const struct host *, struct error *); /* mark and tables: before the first change */
-bool state_read(const char *path, uint32_t *mark, uint32_t *table, uint32_t *table_default); /* false: none */
+struct state {
+    uint32_t mark, table, table_default;
+    struct mark_rules rules[HOST_DEVICES_MAX];
+    size_t rule_count;
+};
+bool state_write(const struct host *, struct error *); /* before each change of what is in it */
+bool state_read(const char *path, struct state *); /* false: none */
 void state_remove(const struct host *);
 
 /* ---- tun.c: opening; device.c: connections' own ones ---- */
@@ -82,6 +95,9 @@ bool tun_bring_up(struct host *, int index, uint32_t mtu, struct error *);
 void link_remove(struct host *, int index);
 bool is_our_device(const struct host *, int index);
 int device_index(const struct host *, const char *name); /* empty: the common one; 0: there is none */
+uint32_t device_table(const struct host *, const char *name); /* of its own; 0: none */
+struct mark_rules mark_rules_of(const struct host_device *); /* mask 0: none */
+size_t devices_with_marks(const struct host *);
 void devices_remove(struct host *);
 
 /* ---- rules.c ---- */
@@ -89,6 +105,10 @@ bool tables_choose(struct host *, struct error *);
 bool rules_add(struct host *, bool v6, bool specific, bool whole, struct error *); /* those that are missing */
 void rules_trim(struct host *, bool v6, bool specific, bool whole); /* those that are not wanted */
 void rules_undo(struct host *, uint32_t mark, uint32_t table, uint32_t table_default); /* and empties the tables */
+
+/* ---- marks.c ---- */
+bool mark_rules_add(struct host *, const struct mark_rules *, bool first, struct error *);
+void mark_rules_remove(struct host *, uint32_t outer_mark, const struct mark_rules *, bool last);
 
 /* ---- routes.c ---- */
 bool prefix_inside(const struct prefix *inner, const struct prefix *outer);

@@ -61,9 +61,11 @@ static bool put_metrics(struct nl_msg *m, uint32_t mtu, uint32_t advmss) {
     return true;
 }
 
-/* `entry` NULL: takes it away. */
-static int route_change(struct host *h, const struct prefix *prefix, int index, const struct route_entry *entry) {
+/* That of `of`, whose device and table it is, with what `entry` says; NULL: takes it away. */
+static int route_change(
+    struct host *h, const struct prefix *prefix, const struct route_entry *of, const struct route_entry *entry) {
     bool v6 = prefix->address.family == 6, add = entry != NULL;
+    uint32_t table = of->table != 0 ? of->table : prefix->length == 0 ? h->table_default : h->table;
     struct rtmsg header = {.rtm_family = (unsigned char)family_of(&prefix->address),
         .rtm_dst_len = prefix->length,
         .rtm_protocol = PROTOCOL,
@@ -71,10 +73,9 @@ static int route_change(struct host *h, const struct prefix *prefix, int index, 
         .rtm_type = RTN_UNICAST};
     struct nl_msg *m = netlink_message(
         add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &header, sizeof header);
-    bool room = m != NULL && put_address(m, RTA_DST, &prefix->address) &&
-                nla_put_u32(m, RTA_TABLE, prefix->length == 0 ? h->table_default : h->table) == 0 &&
-                nla_put_u32(m, RTA_OIF, (uint32_t)index) == 0 &&
-                (index == h->tun_index || nla_put_u32(m, RTA_PRIORITY, PRIORITY_OF_OWN + (uint32_t)index) == 0);
+    bool room = m != NULL && put_address(m, RTA_DST, &prefix->address) && nla_put_u32(m, RTA_TABLE, table) == 0 &&
+                nla_put_u32(m, RTA_OIF, (uint32_t)of->index) == 0 &&
+                (of->index == h->tun_index || nla_put_u32(m, RTA_PRIORITY, PRIORITY_OF_OWN + (uint32_t)of->index) == 0);
     if (room && add) {
         const struct address *preferred = v6 ? &entry->preferred6 : &entry->preferred4;
         room = (preferred->family == 0 || put_address(m, RTA_PREFSRC, preferred)) &&
@@ -111,7 +112,7 @@ static void withdraw(struct host *h, const struct route_entry *old) {
         for (size_t j = 0; j < h->entries && other == NULL; j++)
             if (has_prefix(h->entry[j], prefix, old->index))
                 other = h->entry[j];
-        (void)route_change(h, prefix, old->index, other);
+        (void)route_change(h, prefix, old, other);
     }
 }
 
@@ -122,7 +123,7 @@ struct wanted_rules {
 static struct wanted_rules wanted_rules(const struct host *h) {
     struct wanted_rules w = {0};
     for (size_t i = 0; i < h->entries; i++)
-        for (size_t j = 0; j < h->entry[i]->set.remotes; j++) {
+        for (size_t j = 0; j < h->entry[i]->set.remotes && h->entry[i]->table == 0; j++) {
             const struct prefix *p = &h->entry[i]->set.remote[j];
             *(p->length == 0 ? &w.whole[p->address.family == 6] : &w.specific[p->address.family == 6]) = true;
         }
@@ -164,7 +165,7 @@ static bool apply(struct host *h, struct route_entry *entry, struct error *err) 
     if (!throws_sync(h, err))
         return false;
     for (size_t i = 0; i < entry->set.remotes; i++) {
-        int result = route_change(h, &entry->set.remote[i], entry->index, entry);
+        int result = route_change(h, &entry->set.remote[i], entry, entry);
         if (result != 0)
             return fail(
                 err, HOST, 0, "a route to %s: %s", prefix_text(&entry->set.remote[i], text), nl_geterror(result));
@@ -217,7 +218,8 @@ bool host_routes_set(struct host *h, const struct host_route_set *set, struct er
     struct route_entry *old = at < h->entries ? h->entry[at] : NULL;
     entry->set = *set;
     entry->index = device_index(h, set->device);
-    if (leads_nowhere(set))
+    entry->table = device_table(h, set->device);
+    if (entry->table == 0 && leads_nowhere(set))
         entry->set.remotes = 0;
     h->entry[at] = entry;
     h->entries += old == NULL;

@@ -1,5 +1,5 @@
-/* state.c: the clean-up file. It names the routing tables and the mark, which is all that the next start needs to take rules
- * and routes back; device and addresses end with the engine's descriptor. On disk before the first change. */
+/* state.c: the clean-up file. It names the routing tables, the mark and the rules of devices with marks, which is all that the
+ * next start needs to take rules and routes back; devices and addresses end with the engine's descriptors. On disk before the first change. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -22,35 +22,62 @@ static void sync_directory(const char *path) {
     close(fd);
 }
 
+static int write_text(const struct host *h, FILE *out) {
+    (void)fprintf(out, HEADING "\nmark %u\ntables %u %u\n", h->mark, h->table, h->table_default);
+    for (size_t i = 0; i < h->devices; i++) {
+        struct mark_rules rules = mark_rules_of(&h->device[i].wanted);
+        if (rules.mask != 0)
+            (void)fprintf(out, "rules %s %u %u %u\n", rules.name, rules.table, rules.mark, rules.mask);
+    }
+    return fflush(out) == 0 && ferror(out) == 0 && fsync(fileno(out)) == 0 ? 0 : errno;
+}
+
 bool state_write(const struct host *h, struct error *err) {
-    char temporary[HOST_PATH_MAX + 8], text[128];
-    int length = snprintf(text, sizeof text, HEADING "\nmark %u\ntables %u %u\n", h->mark, h->table, h->table_default);
+    char temporary[HOST_PATH_MAX + 8];
     snprintf(temporary, sizeof temporary, "%s.new", h->state_path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool written = fd >= 0 && write(fd, text, (size_t)length) == length && fsync(fd) == 0;
-    int why = errno;
-    if (fd >= 0)
+    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    int why = out != NULL ? write_text(h, out) : errno;
+    if (out != NULL)
+        (void)fclose(out);
+    else if (fd >= 0)
         close(fd);
-    if (written && rename(temporary, h->state_path) == 0) {
+    if (why == 0 && rename(temporary, h->state_path) == 0) {
         sync_directory(h->state_path);
         return true;
     }
-    if (written)
+    if (why == 0)
         why = errno;
     (void)unlink(temporary);
     return fail(err, HOST, 0, "the clean-up file %s: %s", h->state_path, strerror(why));
 }
 
-bool state_read(const char *path, uint32_t *mark, uint32_t *table, uint32_t *table_default) {
-    char text[256];
+/* What does not look like a line of ours ends the list. */
+static void read_rules(FILE *in, struct state *state) {
+    struct mark_rules *rules = state->rules;
+    while (state->rule_count < HOST_DEVICES_MAX &&
+           fscanf(in, " rules %15s %10u %10u %10u", rules->name, &rules->table, &rules->mark, &rules->mask) == 4) {
+        rules++;
+        state->rule_count++;
+    }
+}
+
+bool state_read(const char *path, struct state *state) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), end = 0;
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (got <= 0)
+    FILE *in = fd >= 0 ? fdopen(fd, "r") : NULL;
+    *state = (struct state){0};
+    if (in == NULL) {
+        if (fd >= 0)
+            close(fd);
         return false;
-    text[got] = 0;
-    return sscanf(text, HEADING " mark %10u tables %10u %10u%n", mark, table, table_default, &end) == 3 && end > 0;
+    }
+    bool good = fscanf(in, HEADING " mark %10u tables %10u %10u%n", &state->mark, &state->table, &state->table_default,
+                    &end) == 3 &&
+                end > 0;
+    if (good)
+        read_rules(in, state);
+    (void)fclose(in);
+    return good;
 }
 
 void state_remove(const struct host *h) {

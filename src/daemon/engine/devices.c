@@ -29,12 +29,16 @@ static uint32_t wanted_mtu(const struct peer_config *connection) {
 /* What the monitor puts on the device, by its own reading of the same files. */
 static uint64_t made_of(const struct config *config, uint32_t device) {
     for (size_t i = 0; i < config->connections; i++) {
-        const struct config_end *us = config_us(&config->connection[i]);
-        if (config->connection[i].device != device)
+        const struct config_connection *c = &config->connection[i];
+        const struct config_end *us = config_us(c);
+        if (c->device != device)
             continue;
-        uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ us->interface_bits;
+        const uint64_t numbers[] = {us->interface_bits, c->route_table, c->mark_out.value, c->mark_out.mask};
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
         for (size_t j = 0; j < sizeof us->interface_ip.octets; j++)
             hash = (hash ^ us->interface_ip.octets[j]) * UINT64_C(0x100000001b3);
+        for (size_t j = 0; j < sizeof numbers / sizeof numbers[0]; j++)
+            hash = (hash ^ numbers[j]) * UINT64_C(0x100000001b3);
         return hash;
     }
     return 0;

@@ -178,6 +178,20 @@ json_t *status_connection(const struct peer_status *status, const char *tun, uin
     return out;
 }
 
+/* What packet filters and routing rules of others need to know. */
+static void add_routing(json_t *out, const struct engine *engine, const char *name) {
+    const struct config *config = engine->config;
+    const struct config_connection *c = NULL;
+    char text[CONFIG_MARK_TEXT_MAX];
+    for (size_t i = 0; config != NULL && i < config->connections && c == NULL; i++)
+        if (strcmp(config->connection[i].name, name) == 0)
+            c = &config->connection[i];
+    json_object_set_new(
+        out, "route_table", c != NULL && c->route_table != 0 ? json_integer(c->route_table) : json_null());
+    json_object_set_new(out, "mark_out",
+        c != NULL && c->mark_out.mask != 0 ? json_string(config_mark_text(&c->mark_out, text)) : json_null());
+}
+
 static void add_listener(json_t *array, const struct listening *one, enum transport transport) {
     char text[ADDRESS_TEXT_MAX];
     json_t *out = json_object();
@@ -209,9 +223,11 @@ json_t *status_all(const struct engine *engine, const char *name) {
     char text[CONFIG_DEVICE_NAME_MAX];
     uint64_t now = engine_now();
     while (peers_status_next(engine->peers, &cursor, &status))
-        if (name == NULL || strcmp(status.name, name) == 0)
-            json_array_append_new(
-                connections, status_connection(&status, device_name(engine, status.device, text), now));
+        if (name == NULL || strcmp(status.name, name) == 0) {
+            json_t *one = status_connection(&status, device_name(engine, status.device, text), now);
+            add_routing(one, engine, status.name);
+            json_array_append_new(connections, one);
+        }
     json_object_set_new(out, "version", json_string(IKETCP_VERSION));
     json_object_set_new(out, "listen", listen_json(&engine->listeners));
     json_object_set_new(out, "connections", connections);

@@ -53,6 +53,17 @@ static void a_connection_that_is_up_says_how_to_whom_and_for_what(void **state) 
     free(text);
 }
 
+static void a_table_and_a_mark_of_its_own_are_said_whether_it_is_up_or_not(void **state) {
+    (void)state;
+    char *text = printed("{\"version\":\"1\",\"listen\":[],\"connections\":[{\"name\":\"office\",\"state\":\"down\","
+                         "\"transport\":null,\"tun\":\"ipsec5\",\"route_table\":100,\"mark_out\":\"0x5/0xff\","
+                         "\"ike_sa\":null,\"child_sas\":[]},{\"name\":\"home\",\"state\":\"down\",\"tun\":\"ipsec6\","
+                         "\"route_table\":101,\"mark_out\":null,\"child_sas\":[]}]}");
+    expect(text, "office: down\n    routes  in table 100 to ipsec5, for packets with mark 0x5/0xff\n");
+    expect(text, "home: down\n    routes  in table 101 to ipsec6\n");
+    free(text);
+}
+
 static void a_connection_that_is_down_is_one_line(void **state) {
     (void)state;
     char *text = printed("{\"version\":\"1\",\"listen\":[],\"connections\":[{\"name\":\"office\",\"state\":\"down\","
@@ -72,6 +83,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_that_is_up_says_how_to_whom_and_for_what),
         cmocka_unit_test(a_connection_that_is_down_is_one_line),
+        cmocka_unit_test(a_table_and_a_mark_of_its_own_are_said_whether_it_is_up_or_not),
         cmocka_unit_test(what_is_missing_breaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

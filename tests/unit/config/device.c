@@ -31,11 +31,25 @@ static void its_address_has_a_network(void **state) {
     assert_int_equal(c.right.interface_bits, 64);
 }
 
+static void a_mark_has_a_mask(void **state) {
+    (void)state;
+    char text[CONFIG_MARK_TEXT_MAX];
+    struct config_connection c = conn("\tipsec-interface=5\n\troute-table=100\n\tmark-out=0x50/0xF0\n");
+    assert_int_equal(c.route_table, 100);
+    assert_string_equal(config_mark_text(&c.mark_out, text), "0x50/0xf0");
+    c = conn("\tipsec-interface=5\n\troute-table=4294967295\n\tmark-out=17\n");
+    assert_int_equal(c.route_table, UINT32_MAX);
+    assert_string_equal(config_mark_text(&c.mark_out, text), "0x11/0xffffffff");
+    assert_int_equal(conn("").mark_out.mask, 0);
+}
+
 static void the_revision_knows_the_device(void **state) {
     (void)state;
     const char *const lines[] = {"", "\tipsec-interface=1\n", "\tipsec-interface=2\n",
         "\tipsec-interface=2\n\tleftinterface-ip=10.9.0.1/30\n",
-        "\tipsec-interface=2\n\tleftinterface-ip=10.9.0.1/29\n"};
+        "\tipsec-interface=2\n\tleftinterface-ip=10.9.0.1/29\n", "\tipsec-interface=2\n\troute-table=100\n",
+        "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5\n",
+        "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5/7\n"};
     uint64_t revision[sizeof lines / sizeof lines[0]];
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         revision[i] = conn(lines[i]).revision;
@@ -93,10 +107,48 @@ static void a_device_is_one_connections_alone(void **state) {
             "already"));
 }
 
+#define TABLE_OF(number) "\tipsec-interface=1\n\troute-table=" number "\n"
+
+static void what_is_no_table_or_no_mark_is_said(void **state) {
+    (void)state;
+#define NO_TABLE \
+    "is not right: write the number of a routing table that is nobody else's, such as 100; not 253 to 255 (default, " \
+    "main, " \
+    "local) nor 52000 to 52499 (iketcp's)\n"
+    const struct row rows[] = {
+        {TABLE_OF("0"), "f:7:14: '0' " NO_TABLE},
+        {TABLE_OF("254"), "f:7:14: '254' " NO_TABLE},
+        {TABLE_OF("52001"), "f:7:14: '52001' " NO_TABLE},
+        {TABLE_OF("4294967296"), "f:7:14: '4294967296' " NO_TABLE},
+        {TABLE_OF("main"), "f:7:14: 'main' " NO_TABLE},
+        {"\troute-table=100\n",
+            "f:6:14: conn c: route-table needs a device of its own to lead to; write ipsec-interface= too\n"},
+        {TABLE_OF("100") "\tmark-out=0\n",
+            "f:8:11: '0' is not right: packets without a mark would have it; write one that is not 0\n"},
+        {TABLE_OF("100") "\tmark-out=5/0\n",
+            "f:8:11: '5/0' is not right: packets without a mark would have it; write one that is not 0\n"},
+        {TABLE_OF("100") "\tmark-out=5/0xf0\n",
+            "f:8:11: '5/0xf0' is not right: bits of the mark lie outside of its mask, so no packet could have it\n"},
+        {TABLE_OF("100") "\tmark-out=-1\n",
+            "f:8:11: '-1' is not right: write a mark, or a mark and its mask, such as 5 or 0x50/0xff\n"},
+        {TABLE_OF("100") "\tmark-out=5/\n",
+            "f:8:11: '5/' is not right: write a mark, or a mark and its mask, such as 5 or 0x50/0xff\n"},
+        {"\tipsec-interface=1\n\tmark-out=5\n", "f:7:11: conn c: mark-out needs a table in which packets with that "
+                                                "mark are routed; write route-table= too\n"},
+        {TABLE_OF("100") "\tmark-out=0x5/0xf\n" ANOTHER "\tipsec-interface=2\n\troute-table=101\n\tmark-out=0x15\n",
+            "f:16:11: conn d: there are packets that have this mark and that of conn c, whose table is another one\n"},
+        {TABLE_OF("100") "\tmark-out=5\n" ANOTHER "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5\n", ""},
+        {TABLE_OF("100") "\tmark-out=5\n" ANOTHER "\tipsec-interface=2\n\troute-table=101\n\tmark-out=6\n", ""},
+    };
+    expect_all(rows, sizeof rows / sizeof rows[0]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_has_libreswans_name),
         cmocka_unit_test(its_address_has_a_network),
+        cmocka_unit_test(a_mark_has_a_mask),
+        cmocka_unit_test(what_is_no_table_or_no_mark_is_said),
         cmocka_unit_test(the_revision_knows_the_device),
         cmocka_unit_test(what_is_no_device_is_said),
         cmocka_unit_test(a_device_is_one_connections_alone),

@@ -145,12 +145,27 @@ static void the_examples_are_without_fault(void **state) {
     free(keys);
 }
 
+static void the_example_of_policy_routing_has_a_device_a_table_and_a_mark_each(void **state) {
+    (void)state;
+    char *text = read_whole("examples/marks.conf"), name[CONFIG_DEVICE_NAME_MAX], mark[CONFIG_MARK_TEXT_MAX];
+    assert_string_equal(said(text), "");
+    struct config *config = meaning(text);
+    assert_int_equal(config->connections, 2);
+    assert_string_equal(config_device_name(config->connection[1].device, name), "ipsec2");
+    assert_int_equal(config->connection[1].route_table, 102);
+    assert_string_equal(config_mark_text(&config->connection[1].mark_out, mark), "0x2/0xff");
+    assert_int_equal(config->connection[1].right.address.octets[0], 198);
+    config_free(config);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_manual_explains_every_keyword_once_in_its_section),
         cmocka_unit_test(the_manual_explains_nothing_that_is_not_there),
         cmocka_unit_test(refused_options_are_listed_as_errors),
         cmocka_unit_test(the_examples_are_without_fault),
+        cmocka_unit_test(the_example_of_policy_routing_has_a_device_a_table_and_a_mark_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

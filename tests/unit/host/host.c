@@ -117,6 +117,18 @@ static int own_device(struct host *h, const char *name, const char *ip) {
     return fd;
 }
 
+/* Packets with `mark` (in `mask`) are routed by `table`; mask 0: it has a table alone. */
+static int marked_device(struct host *h, const char *name, uint32_t table, uint32_t mark, uint32_t mask) {
+    struct host_device wanted = {.mtu = 1400, .table = table, .mark = mark, .mark_mask = mask};
+    struct error err = {0};
+    bool offload;
+    int fd;
+    snprintf(wanted.name, sizeof wanted.name, "%s", name);
+    if (!host_device_open(h, &wanted, &fd, &offload, &err))
+        stop_test("%s", err.text);
+    return fd;
+}
+
 static struct host_route_set set_on(const char *device, uint32_t owner, const char *first, const char *second) {
     struct host_route_set set = set_of(owner, first, second);
     snprintf(set.device, sizeof set.device, "%s", device);
@@ -417,6 +429,50 @@ static void an_address_that_the_host_has_stays_where_it_is(void **context) {
 
 /* ---- being killed, and living together ---- */
 
+/* Packets with the mark go by the table of the device, all others do not. 0x54/0xff is in the mark of what carries tunnels. */
+static void a_mark_leads_to_the_table_of_its_device_and_nothing_else_does(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    char *before = strdup(output_of(EVERYTHING));
+    struct host *h = host();
+    int five = marked_device(h, "ipsec5", 105, 5, UINT32_MAX), six = marked_device(h, "ipsec6", 106, 0x54, 0xff);
+    int seven = marked_device(h, "ipsec7", 107, 0, 0);
+    struct host_route_set set = set_on("ipsec5", 5, "10.2.0.0/16", "2001:db8:77::/48");
+    struct host_route_set all = set_on("ipsec6", 6, "0.0.0.0/0", "::/0"),
+                          table = set_on("ipsec7", 7, "10.2.0.0/16", NULL);
+    all.local[all.locals++] = prefix("0.0.0.0/0");
+    all.local[all.locals++] = prefix("::/0");
+    must_set(h, &set);
+    must_set(h, &all);
+    must_set(h, &table);
+    assert_null(strstr(output_of("ip route show table main; ip -6 route show table main"), "ipsec"));
+    assert_null(strstr(output_of("ip rule; ip -6 rule"), "52000"));
+    expect_device("10.2.3.4", "host-lan");
+    expect_device("10.2.3.4 mark 5", "ipsec5");
+    expect_device("2001:db8:77::1 mark 5", "ipsec5");
+    expect_device("10.3.3.4 mark 5", "host-lan");
+    expect_device("10.2.3.4 mark 0x154", "ipsec6");
+    expect_device("2001:db8:88::1 mark 0x54", "ipsec6");
+    expect_device("203.0.113.1 mark 0x494b4554", "host-lan"); /* MARK, which ends in 54 */
+    run("sysctl -qw net.ipv4.ip_forward=1");
+    expect_device("10.2.3.4 from 10.7.0.1 iif host-lan mark 0x54", "ipsec6");
+    expect_device("10.2.3.4 from 10.7.0.1 iif ipsec6 mark 0x54", "host-lan"); /* came out of the tunnel */
+    run("sysctl -qw net.ipv4.ip_forward=0");
+    assert_non_null(strstr(output_of("ip route show table 107"), "10.2.0.0/16 dev ipsec7"));
+    host_device_close(h, "ipsec6");
+    expect_device("10.2.3.4 mark 5", "ipsec5");
+    expect_device("10.2.3.4 mark 0x54", "host-lan");
+    host_device_close(h, "ipsec5");
+    assert_null(strstr(output_of("ip rule; ip -6 rule"), "nop"));
+    host_close(h);
+    assert_string_equal(output_of(EVERYTHING), before);
+    assert_int_equal(access(state, F_OK), -1);
+    free(before);
+    close(five);
+    close(six);
+    close(seven);
+}
+
 static pid_t run_that_is_killed(void) {
     int ends[2];
     char octet;
@@ -429,6 +485,8 @@ static pid_t run_that_is_killed(void) {
         set.source = address("10.1.0.77");
         must_set(h, &set);
         must_set(h, &wide);
+        (void)marked_device(h, "ipsec5", 105, 5, UINT32_MAX);
+        (void)marked_device(h, "ipsec6", 106, 0x54, 0xff);
         if (write(ends[1], "1", 1) == 1)
             pause();
         _exit(0);
@@ -760,6 +818,7 @@ int main(void) {
         cmocka_unit_test(a_selector_that_covers_the_peer_itself_leaves_the_outer_connection_alone),
         cmocka_unit_test(a_connected_network_inside_a_wide_selector_stays_reachable),
         cmocka_unit_test(devices_share_a_prefix_and_the_next_one_takes_over),
+        cmocka_unit_test(a_mark_leads_to_the_table_of_its_device_and_nothing_else_does),
         cmocka_unit_test(the_same_networks_on_both_sides_are_no_route),
         cmocka_unit_test(a_device_that_is_there_is_nobody_elses_to_take),
         cmocka_unit_test(a_filter_that_no_device_can_undo_is_said),
