@@ -131,16 +131,17 @@ static void print_child(FILE *out, const json_t *child) {
     print_traffic(out, child);
 }
 
-/* Where it is another one than all others'. */
+/* Where they are others than those of all connections. */
 static void print_routing(FILE *out, const json_t *connection) {
-    const json_t *table = json_object_get(connection, "route_table");
-    if (!json_is_integer(table))
-        return;
-    fprintf(out, "    routes  in table %" PRIu64 " to %s", number_of(connection, "route_table"),
-        text_of(connection, "tun"));
-    if (json_is_string(json_object_get(connection, "mark_out")))
-        fprintf(out, ", for packets with mark %s", text_of(connection, "mark_out"));
-    fputc('\n', out);
+    const char *tun = text_of(connection, "tun");
+    if (json_is_integer(json_object_get(connection, "route_table"))) {
+        fprintf(out, "    routes  in table %" PRIu64 " to %s", number_of(connection, "route_table"), tun);
+        if (json_is_string(json_object_get(connection, "mark_out")))
+            fprintf(out, ", for packets with mark %s", text_of(connection, "mark_out"));
+        fputc('\n', out);
+    }
+    if (json_is_string(json_object_get(connection, "mark_in")))
+        fprintf(out, "    marks   what comes out of %s with %s\n", tun, text_of(connection, "mark_in"));
 }
 
 static void print_connection(FILE *out, const json_t *connection) {

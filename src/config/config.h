@@ -121,7 +121,9 @@ struct config_connection {
     uint32_t mtu; /* 0: automatic */
     uint32_t device; /* of its own, one more than the number in ipsec-interface; 0: the common one */
     uint32_t route_table; /* where its routes are; 0: where all are */
+    struct config_mark mark; /* of both, where they say nothing else: */
     struct config_mark mark_out; /* packets with it are routed by that table */
+    struct config_mark mark_in; /* packets that come out of the device get it */
     bool session_resumption;
     bool accept_redirect;
     char accept_redirect_to[CONFIG_GATEWAYS_MAX]; /* addresses and names with commas between them; empty: any */

@@ -1,4 +1,5 @@
-/* device.c: a connection's own device: ipsec-interface=, leftinterface-ip=; and what is routed there: route-table=, mark-out=. */
+/* device.c: a connection's own device: ipsec-interface=, leftinterface-ip=; and what is routed there: route-table=, mark=,
+ * mark-in=, mark-out=. */
 #include "config/internal.h"
 
 #include <ctype.h>
@@ -107,20 +108,31 @@ static void check_others(struct builder *b, const struct setting *at) {
                 c->name, name, b->config->connection[i].name);
 }
 
+static const struct setting *said(const struct builder *b, const char *name) {
+    return chosen_by_name(&b->chosen, name, SIDE_LEFT);
+}
+
 /* What needs what. */
 static void check_routing(struct builder *b) {
-    const struct config_connection *c = b->connection;
-    const struct setting *table = chosen_by_name(&b->chosen, "route-table", SIDE_LEFT);
-    const struct setting *mark = chosen_by_name(&b->chosen, "mark-out", SIDE_LEFT);
+    struct config_connection *c = b->connection;
+    const struct setting *table = said(b, "route-table"), *in = said(b, "mark-in");
+    const struct setting *mark = said(b, "mark-out") ? said(b, "mark-out") : said(b, "mark");
+    if (!in)
+        c->mark_in = c->mark;
+    if (!said(b, "mark-out"))
+        c->mark_out = c->mark;
     if (table && c->device == 0)
         complain(b->diagnostics, table->value_place,
             "conn %s: route-table needs a device of its own to lead to; write ipsec-interface= too", c->name);
+    if (in && c->device == 0)
+        complain(b->diagnostics, in->value_place,
+            "conn %s: mark-in is for what comes out of a device of its own; write ipsec-interface= too", c->name);
     if (!mark || c->mark_out.mask == 0)
         return;
     if (c->route_table == 0)
         complain(b->diagnostics, mark->value_place,
-            "conn %s: mark-out needs a table in which packets with that mark are routed; write route-table= too",
-            c->name);
+            "conn %s: %s needs a table in which packets with that mark are routed; write route-table= too", c->name,
+            mark->keyword->name);
     for (size_t i = 0; i < b->config->connections; i++) {
         const struct config_connection *other = &b->config->connection[i];
         uint32_t common = c->mark_out.mask & other->mark_out.mask;

@@ -96,6 +96,8 @@ const struct keyword keywords_done[] = {
     {"ipsec-interface", CONN(device), .read = read_interface},
     {"keyexchange", WHOLE_CONN, .read = read_check, .choice = keyexchanges},
     {"keyingtries", CONN(keying_tries), .read = read_tries},
+    {"mark", CONN(mark), .read = read_mark},
+    {"mark-in", CONN(mark_in), .read = read_mark},
     {"mark-out", CONN(mark_out), .read = read_mark},
     {"mobike", CONN(mobike), .read = read_bool},
     {"mobike-nat", CONN(mobike_nat), .read = read_bool},

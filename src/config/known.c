@@ -6,7 +6,6 @@
     { .name = (name_), .scope = (scope_), ##__VA_ARGS__ }
 #define NO_CERTIFICATES "the peer would not be checked by it; only authby=secret is done yet"
 #define NO_XAUTH "the additional password (IKEv1 XAUTH) would not be asked for"
-#define NO_MARKS "packets without that mark would go through the tunnel too"
 
 const struct keyword keywords_known[] = {
     LATER(SCOPE_SETUP, "audit-log"),
@@ -103,8 +102,6 @@ const struct keyword keywords_known[] = {
     LATER(SCOPE_CONN, "intermediate", .harmless = " no "),
     LATER(SCOPE_CONN, "ipsec-max-bytes"),
     LATER(SCOPE_CONN, "ipsec-max-packets"),
-    LATER(SCOPE_CONN, "mark", .refused = NO_MARKS),
-    LATER(SCOPE_CONN, "mark-in", .refused = NO_MARKS),
     LATER(SCOPE_CONN, "metric"),
     LATER(SCOPE_CONN, "modecfgbanner"),
     LATER(SCOPE_CONN, "modecfgdns"),

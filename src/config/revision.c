@@ -83,7 +83,7 @@ uint64_t connection_revision(const struct config_connection *c) {
     const uint64_t numbers[] = {c->ike_lifetime_s, c->sa_lifetime_s, c->rekey_margin_s, c->rekey_fuzz_percent,
         c->dpd_delay_s, c->dpd_timeout_s, c->retransmit_interval_ms, c->retransmit_timeout_ms, c->keying_tries,
         c->tcp_remote_port, c->replay_window, c->mtu, c->udp_retry_s, c->device, c->route_table,
-        (uint64_t)c->mark_out.mask << 32 | c->mark_out.value};
+        (uint64_t)c->mark_out.mask << 32 | c->mark_out.value, (uint64_t)c->mark_in.mask << 32 | c->mark_in.value};
     number(&hash, (uint64_t)c->enable_tls << 32 | (uint64_t)c->tls_remote_port << 1 | c->tls_verify);
     number(&hash, (uint64_t)c->staggered << 3 | (uint64_t)c->session_resumption << 2 |
                       (uint64_t)c->accept_redirect << 1 | c->send_redirect);

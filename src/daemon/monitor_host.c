@@ -40,8 +40,12 @@ static bool our_interface_ip(
 
 static void serve_own_tun(
     struct monitor *m, struct config_connection *c, const struct monitor_request *q, struct monitor_answer *a) {
-    struct host_device device = {
-        .mtu = q->mtu, .table = c->route_table, .mark = c->mark_out.value, .mark_mask = c->mark_out.mask};
+    struct host_device device = {.mtu = q->mtu,
+        .table = c->route_table,
+        .mark = c->mark_out.value,
+        .mark_mask = c->mark_out.mask,
+        .mark_in = c->mark_in.value,
+        .mark_in_mask = c->mark_in.mask};
     memcpy(device.name, q->name, sizeof device.name);
     if (!our_interface_ip(m, c, &device, &a->error))
         return;

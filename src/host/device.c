@@ -101,6 +101,8 @@ static bool set_up(struct host *h, const struct host_device *wanted, int index, 
         return fail_context(err, "%s: ", wanted->name);
     if (!add_rules(h, wanted, err))
         return false;
+    if (!incoming_mark(h, wanted, index, err))
+        return fail_context(err, "%s: ", wanted->name);
     if (address_is_any(&wanted->address))
         return true;
     int result = address_change(h, index, &wanted->address, wanted->address_bits, true);
@@ -124,6 +126,7 @@ bool host_device_open(struct host *h, const struct host_device *wanted, int *fd,
     *device = (struct own_device){.wanted = *wanted, .index = (int)if_nametoindex(name)};
     if (set_up(h, wanted, device->index, err))
         return true;
+    incoming_unmark(h, wanted);
     remove_rules(h, wanted);
     h->devices--;
     close(*fd);
@@ -139,6 +142,7 @@ void host_device_close(struct host *h, const char *name) {
     int index = h->device[at].index;
     bool marked = h->device[at].wanted.mark_mask != 0;
     struct error ignored; /* a line too much does no harm */
+    incoming_unmark(h, &h->device[at].wanted);
     remove_rules(h, &h->device[at].wanted);
     link_remove(h, index);
     h->gone[h->gones++ % (sizeof h->gone / sizeof h->gone[0])] = index;

@@ -53,6 +53,7 @@ void host_close(struct host *h) {
         free(h->entry[i]);
     free(h->entry);
     nl_socket_free(h->watch);
+    nl_socket_free(h->filter); /* and the kernel takes our filter's table away */
     nl_socket_free(h->netlink);
     free(h);
 }

@@ -31,6 +31,7 @@ struct host_device {
     uint32_t table; /* where routes to it are, and no rule of ours leads but for the mark; 0: with all others */
     uint32_t mark,
         mark_mask; /* packets with it are routed by `table`, unless they come out of the device; mask 0: none */
+    uint32_t mark_in, mark_in_mask; /* packets that come out of it get this mark; mask 0: none */
 };
 /* Up, with offloads asked for, and not filtered by reverse path: what comes out of the tunnel may answer what other rules
  * led there. *fd non-blocking, the caller's. */

@@ -47,7 +47,7 @@ struct own_address {
 };
 
 struct host {
-    struct nl_sock *netlink, *watch; /* watch: NULL until it is opened */
+    struct nl_sock *netlink, *watch, *filter; /* the last two are NULL until they are needed */
     char state_path[HOST_PATH_MAX];
     uint32_t mark;
     uint32_t table, table_default; /* T and T2; 0: not chosen yet */
@@ -109,6 +109,10 @@ void rules_undo(struct host *, uint32_t mark, uint32_t table, uint32_t table_def
 /* ---- marks.c ---- */
 bool mark_rules_add(struct host *, const struct mark_rules *, bool first, struct error *);
 void mark_rules_remove(struct host *, uint32_t outer_mark, const struct mark_rules *, bool last);
+
+/* ---- incoming.c: nothing where there is no mark_in ---- */
+bool incoming_mark(struct host *, const struct host_device *, int index, struct error *);
+void incoming_unmark(struct host *, const struct host_device *);
 
 /* ---- routes.c ---- */
 bool prefix_inside(const struct prefix *inner, const struct prefix *outer);

@@ -33,7 +33,8 @@ static uint64_t made_of(const struct config *config, uint32_t device) {
         const struct config_end *us = config_us(c);
         if (c->device != device)
             continue;
-        const uint64_t numbers[] = {us->interface_bits, c->route_table, c->mark_out.value, c->mark_out.mask};
+        const uint64_t numbers[] = {
+            us->interface_bits, c->route_table, c->mark_out.value, c->mark_out.mask, c->mark_in.value, c->mark_in.mask};
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
         for (size_t j = 0; j < sizeof us->interface_ip.octets; j++)
             hash = (hash ^ us->interface_ip.octets[j]) * UINT64_C(0x100000001b3);

@@ -188,6 +188,8 @@ static void add_routing(json_t *out, const struct engine *engine, const char *na
             c = &config->connection[i];
     json_object_set_new(
         out, "route_table", c != NULL && c->route_table != 0 ? json_integer(c->route_table) : json_null());
+    json_object_set_new(out, "mark_in",
+        c != NULL && c->mark_in.mask != 0 ? json_string(config_mark_text(&c->mark_in, text)) : json_null());
     json_object_set_new(out, "mark_out",
         c != NULL && c->mark_out.mask != 0 ? json_string(config_mark_text(&c->mark_out, text)) : json_null());
 }

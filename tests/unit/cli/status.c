@@ -58,9 +58,10 @@ static void a_table_and_a_mark_of_its_own_are_said_whether_it_is_up_or_not(void 
     char *text = printed("{\"version\":\"1\",\"listen\":[],\"connections\":[{\"name\":\"office\",\"state\":\"down\","
                          "\"transport\":null,\"tun\":\"ipsec5\",\"route_table\":100,\"mark_out\":\"0x5/0xff\","
                          "\"ike_sa\":null,\"child_sas\":[]},{\"name\":\"home\",\"state\":\"down\",\"tun\":\"ipsec6\","
-                         "\"route_table\":101,\"mark_out\":null,\"child_sas\":[]}]}");
+                         "\"route_table\":101,\"mark_out\":null,\"mark_in\":\"0x6/0xff\",\"child_sas\":[]}]}");
     expect(text, "office: down\n    routes  in table 100 to ipsec5, for packets with mark 0x5/0xff\n");
-    expect(text, "home: down\n    routes  in table 101 to ipsec6\n");
+    expect(
+        text, "home: down\n    routes  in table 101 to ipsec6\n    marks   what comes out of ipsec6 with 0x6/0xff\n");
     free(text);
 }
 

@@ -41,6 +41,15 @@ static void a_mark_has_a_mask(void **state) {
     assert_int_equal(c.route_table, UINT32_MAX);
     assert_string_equal(config_mark_text(&c.mark_out, text), "0x11/0xffffffff");
     assert_int_equal(conn("").mark_out.mask, 0);
+    assert_int_equal(c.mark_in.mask, 0);
+    c = conn("\tipsec-interface=5\n\troute-table=100\n\tmark=5\n");
+    assert_string_equal(config_mark_text(&c.mark_out, text), "0x5/0xffffffff");
+    assert_string_equal(config_mark_text(&c.mark_in, text), "0x5/0xffffffff");
+    c = conn("\tipsec-interface=5\n\troute-table=100\n\tmark-in=6\n\tmark=5\n");
+    assert_string_equal(config_mark_text(&c.mark_out, text), "0x5/0xffffffff");
+    assert_string_equal(config_mark_text(&c.mark_in, text), "0x6/0xffffffff");
+    c = conn("\tipsec-interface=5\n\tmark-in=6\n");
+    assert_int_equal(c.mark_out.mask, 0);
 }
 
 static void the_revision_knows_the_device(void **state) {
@@ -49,7 +58,8 @@ static void the_revision_knows_the_device(void **state) {
         "\tipsec-interface=2\n\tleftinterface-ip=10.9.0.1/30\n",
         "\tipsec-interface=2\n\tleftinterface-ip=10.9.0.1/29\n", "\tipsec-interface=2\n\troute-table=100\n",
         "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5\n",
-        "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5/7\n"};
+        "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5/7\n",
+        "\tipsec-interface=2\n\troute-table=100\n\tmark=5/7\n"};
     uint64_t revision[sizeof lines / sizeof lines[0]];
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         revision[i] = conn(lines[i]).revision;
@@ -135,6 +145,10 @@ static void what_is_no_table_or_no_mark_is_said(void **state) {
             "f:8:11: '5/' is not right: write a mark, or a mark and its mask, such as 5 or 0x50/0xff\n"},
         {"\tipsec-interface=1\n\tmark-out=5\n", "f:7:11: conn c: mark-out needs a table in which packets with that "
                                                 "mark are routed; write route-table= too\n"},
+        {"\tipsec-interface=1\n\tmark=5\n",
+            "f:7:7: conn c: mark needs a table in which packets with that mark are routed; write route-table= too\n"},
+        {"\tmark-in=5\n",
+            "f:6:10: conn c: mark-in is for what comes out of a device of its own; write ipsec-interface= too\n"},
         {TABLE_OF("100") "\tmark-out=0x5/0xf\n" ANOTHER "\tipsec-interface=2\n\troute-table=101\n\tmark-out=0x15\n",
             "f:16:11: conn d: there are packets that have this mark and that of conn c, whose table is another one\n"},
         {TABLE_OF("100") "\tmark-out=5\n" ANOTHER "\tipsec-interface=2\n\troute-table=100\n\tmark-out=5\n", ""},

@@ -473,6 +473,74 @@ static void a_mark_leads_to_the_table_of_its_device_and_nothing_else_does(void *
     close(seven);
 }
 
+static int marking_device(struct host *h, const char *name, uint32_t mark, uint32_t mask) {
+    struct host_device wanted = {.mtu = 1400, .mark_in = mark, .mark_in_mask = mask};
+    struct error err = {0};
+    bool offload;
+    int fd;
+    snprintf(wanted.name, sizeof wanted.name, "%s", name);
+    if (!host_device_open(h, &wanted, &fd, &offload, &err))
+        stop_test("%s", err.text);
+    return fd;
+}
+
+/* An ICMP echo request as the worker would write it to the TUN. */
+static void comes_out(int fd) {
+    static const uint8_t packet[10 + 28] = {[10] = 0x45,
+        [10 + 3] = 28,
+        [10 + 8] = 64,
+        [10 + 9] = 1,
+        [10 + 10] = 0xae,
+        [10 + 11] = 0xd9,
+        [10 + 12] = 10,
+        2,
+        0,
+        1,
+        [10 + 16] = 192,
+        0,
+        2,
+        5,
+        [10 + 20] = 8,
+        0,
+        0xf7,
+        0xff};
+    assert_int_equal(write(fd, packet, sizeof packet), sizeof packet);
+}
+
+static void what_comes_out_of_a_device_gets_its_mark_and_the_filter_ends_with_us(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    if (system("nft list ruleset >/dev/null 2>&1") != 0)
+        skip();
+    struct host *h = host();
+    int five = marking_device(h, "ipsec5", 0x50, 0xf0), six = marking_device(h, "ipsec6", 6, UINT32_MAX);
+    run("nft 'add table ip seen; add counter ip seen five; add counter ip seen six; add counter ip seen none; "
+        "add chain ip seen c { type filter hook prerouting priority mangle; }; add rule ip seen c meta mark 0x50 "
+        "counter name five; "
+        "add rule ip seen c meta mark 6 counter name six; add rule ip seen c iifname ipsec5 meta mark 0 counter name "
+        "none'");
+    comes_out(five);
+    comes_out(five);
+    comes_out(six);
+    assert_non_null(strstr(output_of("nft list counter ip seen five"), "packets 2 "));
+    assert_non_null(strstr(output_of("nft list counter ip seen six"), "packets 1 "));
+    assert_non_null(strstr(output_of("nft list counter ip seen none"), "packets 0 "));
+    run("nft delete table ip seen");
+    run("nft flush ruleset"); /* is for those of others */
+    assert_non_null(strstr(output_of("nft list ruleset"), "ipsec6"));
+    host_device_close(h, "ipsec6");
+    const char *ruleset = output_of("nft list ruleset");
+    assert_null(strstr(ruleset, "ipsec6"));
+    assert_non_null(strstr(ruleset, "ipsec5"));
+    int again = marking_device(h, "ipsec6", 7, 7);
+    assert_non_null(strstr(output_of("nft list ruleset"), "ipsec6"));
+    host_close(h);
+    assert_string_equal(output_of("nft list ruleset"), "");
+    close(five);
+    close(six);
+    close(again);
+}
+
 static pid_t run_that_is_killed(void) {
     int ends[2];
     char octet;
@@ -487,6 +555,7 @@ static pid_t run_that_is_killed(void) {
         must_set(h, &wide);
         (void)marked_device(h, "ipsec5", 105, 5, UINT32_MAX);
         (void)marked_device(h, "ipsec6", 106, 0x54, 0xff);
+        (void)marking_device(h, "ipsec7", 7, 7);
         if (write(ends[1], "1", 1) == 1)
             pause();
         _exit(0);
@@ -506,6 +575,7 @@ static void what_a_killed_run_left_is_gone_after_the_next_open(void **context) {
     run_that_is_killed();
     assert_string_not_equal(output_of(EVERYTHING), before);
     assert_int_equal(access(state, F_OK), 0);
+    assert_string_equal(output_of("nft list ruleset 2>/dev/null"), "");
     struct host *h = host();
     assert_string_equal(output_of(EVERYTHING), before);
     assert_int_equal(access(state, F_OK), -1);
@@ -819,6 +889,7 @@ int main(void) {
         cmocka_unit_test(a_connected_network_inside_a_wide_selector_stays_reachable),
         cmocka_unit_test(devices_share_a_prefix_and_the_next_one_takes_over),
         cmocka_unit_test(a_mark_leads_to_the_table_of_its_device_and_nothing_else_does),
+        cmocka_unit_test(what_comes_out_of_a_device_gets_its_mark_and_the_filter_ends_with_us),
         cmocka_unit_test(the_same_networks_on_both_sides_are_no_route),
         cmocka_unit_test(a_device_that_is_there_is_nobody_elses_to_take),
         cmocka_unit_test(a_filter_that_no_device_can_undo_is_said),
