@@ -9,8 +9,8 @@
 #include "daemon/monitor_channel.h"
 #include "daemon/monitor_internal.h"
 
-#define REQUESTS_PER_SECOND UINT64_C(2000)
-#define REQUESTS_BURST UINT64_C(8000)
+#define REQUESTS_PER_SECOND UINT64_C(10000) /* two for each client that comes */
+#define REQUESTS_BURST UINT64_C(10000)
 #define ANSWER_WAIT_MS 1000 /* an engine that does not read its answers for so long is broken */
 
 #define ANY_TIME (PHASE_STARTING | PHASE_SERVING | PHASE_STOPPING)

@@ -69,6 +69,7 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
         .overhead = esp_seal_offset(esp) + esp_seal_trailer_max(esp)};
     peer->children = child;
     peer->child_count++;
+    claim_enter(peers, peer, child);
     struct traffic_command *install = action_traffic(peers, peer, TRAFFIC_INSTALL);
     install->sa = esp;
     install->device = peer->conn->config.device;
@@ -104,6 +105,7 @@ static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in
         *at = child->next;
         peer->child_count--;
         table_remove(&peers->by_child, spi_in);
+        claim_leave(peers, child);
         free(child);
         action_traffic(peers, peer, TRAFFIC_RETIRE)->spi_in = spi_in;
         return true;
@@ -156,6 +158,7 @@ void children_forget(struct peers *peers, struct peer *peer) {
         struct child *child = peer->children;
         peer->children = child->next;
         table_remove(&peers->by_child, child->ike.spi_in);
+        claim_leave(peers, child);
         free(child);
     }
     peer->child_count = 0;

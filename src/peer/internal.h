@@ -4,7 +4,7 @@
  * output.c: actions      table.c, timer.c: finding and waking      configure.c, conn.c: connections
  * life.c: peers and their SAs      exchange.c: what an IKE SA says      initiate.c, respond.c, choose.c: how one begins
  * stream.c, move.c, reconnect.c: what carries it      pulse.c, silence.c: whether it still does
- * children.c, host.c: what it is for
+ * children.c, host.c: what it is for      claims.c: which addresses are whose
  * roam.c, follow.c: MOBIKE, as Initiator and as Responder      network.c: this host is somewhere else
  * race.c: several tries at once      notice.c, doubt.c, renew.c: one that may have forgotten us
  * loss.c, unique.c, commands.c: how one ends
@@ -136,6 +136,9 @@ struct child {
     struct child *next;
     struct ike_child ike; /* keys are wiped */
     struct esp_counters *counters; /* of the SA that the worker has */
+    struct peer *peer;
+    struct child *claim_next, *claim_previous; /* claims.c: others with that key */
+    uint64_t claim_key;
     uint64_t packets_seen; /* that went out, when pulse.c looked last */
     uint64_t since;
     size_t overhead;
@@ -224,7 +227,8 @@ struct peers {
     struct conn *conns;
     struct peer *peer_list;
     struct stream *stream_list;
-    struct table by_id, by_spi, by_init, by_anchor, by_stream, by_attempt, by_identity, by_child, sources;
+    struct table by_id, by_spi, by_init, by_anchor, by_stream, by_attempt, by_identity, by_child, by_address, sources;
+    struct child *claims_wide; /* those that have more than one address behind them */
     struct timers timers;
     size_t peer_count, stream_count, half_open, unproven_streams;
     uint32_t next_peer, next_anchor, next_attempt;
@@ -264,6 +268,12 @@ struct conn *conn_new(const struct peer_config *);
 void conn_free(struct conn *);
 struct conn *conn_find(const struct peers *, const char *name);
 void conn_reap(struct peers *); /* those that are gone and have no peer */
+
+/* claims.c */
+void claim_enter(struct peers *, struct peer *, struct child *);
+void claim_leave(struct peers *, struct child *);
+bool claim_taken(const void *peers, const struct ike_config *, const struct identity *remote_id,
+    const struct selector_list *remote); /* see ike_selectors_taken */
 
 /* life.c */
 struct peer *peer_new(struct peers *, struct conn *, bool initiator);

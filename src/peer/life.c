@@ -132,35 +132,6 @@ static bool child_spi_taken(const void *context, uint32_t spi_in) {
     return table_get(&peers->by_child, spi_in) != NULL;
 }
 
-static bool overlap(const struct selector_list *a, const struct selector_list *b) {
-    struct selector both;
-    for (size_t i = 0; i < a->count; i++)
-        for (size_t j = 0; j < b->count; j++)
-            if (selector_intersect(&a->selector[i], &b->selector[j], &both))
-                return true;
-    return false;
-}
-
-/* Clients that share a connection can't take each other's addresses; the same client that comes again takes its own. */
-static bool selectors_taken(const void *context, const struct ike_config *config, const struct identity *remote_id,
-    const struct selector_list *remote) {
-    const struct peers *peers = context;
-    for (const struct peer *peer = peers->peer_list; peer; peer = peer->next) {
-        if (&peer->conn->config.ike != config || peer->phase != PHASE_UP || peer->child_count == 0)
-            continue;
-        struct ike_info info;
-        for (const struct child *child = peer->children; child; child = child->next) {
-            if (!overlap(&child->ike.remote, remote))
-                continue;
-            ike_sa_info(peer_sa(peer)->ike, &info);
-            if (!identity_equal(&info.remote_id, remote_id))
-                return true;
-            break;
-        }
-    }
-    return false;
-}
-
 bool peer_sa_add(struct peers *peers, struct peer *peer, struct ike_sa *ike, uint64_t spi) {
     size_t count = 0;
     for (const struct sa *sa = peer->sas; sa; sa = sa->next)
@@ -174,7 +145,7 @@ bool peer_sa_add(struct peers *peers, struct peer *peer, struct ike_sa *ike, uin
     *sa = (struct sa){.next = peer->sas, .ike = ike, .peer = peer, .spi = spi};
     peer->sas = sa;
     ike_sa_set_spi_check(ike, child_spi_taken, peers);
-    ike_sa_set_selector_check(ike, selectors_taken);
+    ike_sa_set_selector_check(ike, claim_taken);
     return true;
 }
 

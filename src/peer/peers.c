@@ -34,7 +34,7 @@ struct peers *peers_new(const struct peers_limits *limits, uint8_t worker, struc
     uint64_t secret[2];
     random_fill(&random, secret, sizeof secret);
     struct table *tables[] = {&peers->by_id, &peers->by_spi, &peers->by_init, &peers->by_anchor, &peers->by_stream,
-        &peers->by_attempt, &peers->by_identity, &peers->by_child, &peers->sources};
+        &peers->by_attempt, &peers->by_identity, &peers->by_child, &peers->by_address, &peers->sources};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         table_init(tables[i], secret);
     ike_cookie_jar_init(&peers->jar, now, &random);
@@ -54,7 +54,7 @@ void peers_free(struct peers *peers) {
         conn->gone = true;
     peers_begin(peers, peers->now);
     struct table *tables[] = {&peers->by_id, &peers->by_spi, &peers->by_init, &peers->by_anchor, &peers->by_stream,
-        &peers->by_attempt, &peers->by_identity, &peers->by_child, &peers->sources};
+        &peers->by_attempt, &peers->by_identity, &peers->by_child, &peers->by_address, &peers->sources};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         table_free(tables[i]);
     for (size_t i = 0; i < PEER_OUTPUTS_MAX; i++) {

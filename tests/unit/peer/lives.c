@@ -69,6 +69,48 @@ static void clients_of_one_connection_can_not_claim_each_others_addresses(void *
     assert_true(net_ping(net, NORTH, EAST));
 }
 
+static void go_down(struct net *net, int end) {
+    size_t found = 0;
+    net_take(net, end, peers_down(net->end[end].peers, net->now, "office", &found));
+    assert_int_equal(found, 1);
+    net_run(net, 3 * SECOND);
+}
+
+static void is_refused_what_west_has(struct net *net, bool west_has_one, bool north_wants_one) {
+    struct selector *has = &net->end[WEST].config->ike.child[0].local.selector[0],
+                    *wants = &net->end[NORTH].config->ike.child[0].local.selector[0];
+    struct selector all = *has;
+    if (west_has_one)
+        has->last = has->first;
+    net_configure(net, WEST);
+    net_bring_up(net);
+    *wants = all;
+    if (north_wants_one)
+        wants->last = wants->first;
+    net->end[NORTH].config->revision++;
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    net_run(net, 3 * SECOND);
+    assert_non_null(net_said(net, EAST, "belongs to another peer that is up"));
+    assert_int_equal(net_totals(net, NORTH).child_sas, 0);
+    go_down(net, WEST); /* then they are nobody's */
+    net_up(net, NORTH);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_totals(net, NORTH).child_sas, 1);
+}
+
+static void one_address_is_not_claimed_twice(void **state) {
+    is_refused_what_west_has(*state, true, true);
+}
+
+static void a_network_is_not_claimed_that_has_anothers_address(void **state) {
+    is_refused_what_west_has(*state, true, false);
+}
+
+static void an_address_is_not_claimed_out_of_anothers_network(void **state) {
+    is_refused_what_west_has(*state, false, true);
+}
+
 static void a_client_that_comes_again_takes_its_own_addresses(void **state) {
     struct net *net = *state;
     net_bring_up(net);
@@ -424,6 +466,9 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(L8_a_rekey_by_the_originator_keeps_the_connection),
+        T(one_address_is_not_claimed_twice),
+        T(a_network_is_not_claimed_that_has_anothers_address),
+        T(an_address_is_not_claimed_out_of_anothers_network),
         T(clients_of_one_connection_can_not_claim_each_others_addresses),
         T(a_client_that_comes_again_takes_its_own_addresses),
         T(the_walk_of_status_names_each_once),
