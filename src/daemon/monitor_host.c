@@ -60,8 +60,8 @@ static void serve_own_tun(
 
 void monitor_serve_tun_close(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
     (void)a;
-    host_device_close(m->host, q->name);
-    log_info("TUN device %s is gone", q->name);
+    if (host_device_close(m->host, q->name))
+        log_info("TUN device %s is gone", q->name);
 }
 
 void monitor_serve_tun(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {

@@ -135,10 +135,10 @@ bool host_device_open(struct host *h, const struct host_device *wanted, int *fd,
 }
 
 /* What another set needs of what went with it is set again, elsewhere. */
-void host_device_close(struct host *h, const char *name) {
+bool host_device_close(struct host *h, const char *name) {
     size_t at = find(h, name);
     if (at == h->devices)
-        return;
+        return false;
     int index = h->device[at].index;
     bool marked = h->device[at].wanted.mark_mask != 0;
     struct error ignored; /* a line too much does no harm */
@@ -152,6 +152,7 @@ void host_device_close(struct host *h, const char *name) {
     own_addresses_forget(h, index);
     routes_forget(h, index);
     host_routes_renew(h);
+    return true;
 }
 
 void devices_remove(struct host *h) {

@@ -36,7 +36,7 @@ struct host_device {
 /* Up, with offloads asked for, and not filtered by reverse path: what comes out of the tunnel may answer what other rules
  * led there. *fd non-blocking, the caller's. */
 MUST_USE bool host_device_open(struct host *, const struct host_device *, int *fd, bool *offload, struct error *);
-void host_device_close(struct host *, const char *name); /* with all sets of routes that lead there */
+bool host_device_close(struct host *, const char *name); /* with all sets of routes that lead there; false: no such */
 
 #define HOST_PREFIXES_MAX 64
 struct host_route_set { /* all that one peer needs */

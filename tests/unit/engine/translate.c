@@ -65,6 +65,20 @@ static void end(struct translated *t) {
     "    authby=secret\n" \
     "    auto=add\n"
 
+static void a_device_of_its_own_has_a_number_that_is_not_0(void **state) {
+    (void)state;
+    struct translated *t = begin(TWO_HOSTS);
+    assert_true(translate(t));
+    uint64_t before = t->out.revision;
+    assert_int_equal(t->out.device, 0);
+    end(t);
+    t = begin(TWO_HOSTS "    ipsec-interface=0\n");
+    assert_true(translate(t));
+    assert_int_equal(t->out.device, 1);
+    assert_true(t->out.revision != before);
+    end(t);
+}
+
 static void the_side_with_our_address_is_us(void **state) {
     (void)state;
     struct translated *t = begin(TWO_HOSTS);
@@ -285,6 +299,7 @@ static void a_protocol_of_an_address_that_is_not_known_yet_waits_for_it(void **s
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_side_with_our_address_is_us),
+        cmocka_unit_test(a_device_of_its_own_has_a_number_that_is_not_0),
         cmocka_unit_test(a_list_behind_leftsubnet_is_one_child_sa_and_leftsubnets_a_product),
         cmocka_unit_test(a_protocol_of_an_address_that_is_not_known_yet_waits_for_it),
         cmocka_unit_test(when_right_is_us_all_is_swapped),

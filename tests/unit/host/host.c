@@ -462,7 +462,8 @@ static void a_mark_leads_to_the_table_of_its_device_and_nothing_else_does(void *
     host_device_close(h, "ipsec6");
     expect_device("10.2.3.4 mark 5", "ipsec5");
     expect_device("10.2.3.4 mark 0x54", "host-lan");
-    host_device_close(h, "ipsec5");
+    assert_true(host_device_close(h, "ipsec5"));
+    assert_false(host_device_close(h, "ipsec5"));
     assert_null(strstr(output_of("ip rule; ip -6 rule"), "nop"));
     host_close(h);
     assert_string_equal(output_of(EVERYTHING), before);
@@ -804,7 +805,7 @@ static void devices_share_a_prefix_and_the_next_one_takes_over(void **context) {
     host_routes_drop(h, 1);
     expect_device("10.2.3.4", "ipsec5");
     assert_non_null(strstr(output_of("ip addr show dev ipsec6"), "inet 10.1.0.77/32"));
-    host_device_close(h, "ipsec6"); /* with an address that the other needs as well */
+    assert_true(host_device_close(h, "ipsec6")); /* with an address that the other needs as well */
     expect_device("10.2.3.4", "ipsec5");
     assert_non_null(strstr(output_of("ip addr show dev ipsec5"), "inet 10.1.0.77/32"));
     host_routes_drop(h, 6);
