@@ -238,7 +238,9 @@ struct path_step path_failed(struct path *path, uint64_t now, const struct error
     path->last = *why;
     if (path->retried && !path->answered) {
         path->retried = false;
-        return path_reconnect_now(path, now);
+        struct path_step step = path_reconnect_now(path, now);
+        path->deadline = sooner(path->deadline, path_beside_at(path)); /* others do not wait for that */
+        return step;
     }
     bool next_is_udp = path_order_next_transport(path) == TRANSPORT_UDP;
     if (path->transport == TRANSPORT_UDP && !path->answered && !next_is_udp &&

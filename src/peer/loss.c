@@ -103,8 +103,8 @@ void peer_superseded(struct peers *peers, struct peer *peer) {
 }
 
 void peer_delete(struct peers *peers, struct peer *peer, const char *why) {
-    if (peer->phase == PHASE_CLOSING || peer->phase == PHASE_OVER)
-        return;
+    if (peer->phase == PHASE_CLOSING || peer->phase == PHASE_OVER || peer->races_for)
+        return; /* a try ends with the attempt that it belongs to */
     peer_touch(peers, peer);
     if (peer->half_open) {
         peer_over(peers, peer);
@@ -293,9 +293,10 @@ void complain_of(struct peers *peers, const struct peer *peer, const char *forma
     action_say(peers, peer, STEP_GIVING_UP, "%s", text);
 }
 
-/* It came another way as well, and was authenticated there: somebody who falls back, or tries several transports at once. */
+/* It came another way as well, and was authenticated there: somebody who falls back, or tries several transports at once, and
+ * whose datagrams are late. */
 static bool came_another_way(const struct peers *peers, const struct peer *half_open) {
-    uint64_t began = peers->now - peers->limits.half_open_ms;
+    uint64_t most = 2 * peers->limits.half_open_ms, began = peers->now > most ? peers->now - most : 0;
     for (const struct peer *peer = peers->peer_list; peer; peer = peer->next)
         if (peer->phase == PHASE_UP && !peer->initiator && peer->up_since >= began &&
             source_key(peers, &peer->carrier.remote) == half_open->source)

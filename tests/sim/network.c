@@ -49,7 +49,8 @@ void network_udp(struct world *world, struct node *from, const struct carrier *c
     for (int i = 0; i < copies; i++) {
         if (world_chance(world, world->loss_permille))
             continue;
-        struct event *event = world_schedule(world, delay(world), EVENT_UDP);
+        uint64_t slow = world->now < WARM_UP / 2 ? world->udp_slow : 0;
+        struct event *event = world_schedule(world, delay(world) + slow, EVENT_UDP);
         event->octets = copied(payload.at, payload.length);
         event->length = payload.length;
         event->from = outside(world, from, carrier->local.port);

@@ -136,6 +136,8 @@ static void draw_network(struct world *world) {
     if (world->options.loss)
         world->loss_permille = world->options.loss;
     world->transport = world->nodes == 2 && world_chance(world, 250); /* two behind one NAT can't both have it */
+    if (world->staggered && world->seed % 8 >= 4)
+        world->udp_slow = 150 + world->seed * 37 % 400;
     world->began_at = world->now;
     world->end = world->now + 3600 * SECOND;
 }

@@ -171,6 +171,7 @@ struct world {
     bool udp_was_open; /* some time */
     bool mobike; /* of all */
     bool staggered; /* of all (C8) */
+    uint64_t udp_slow; /* ms that a datagram takes longer while all come up, so that TCP may be first */
     uint64_t began_at;
     uint64_t roams, udp_deaths;
     bool nat_port_blocked; /* UDP 4500, always: IKE_SA_INIT passes and nothing else does (C7) */

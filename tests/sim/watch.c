@@ -67,6 +67,8 @@ static uint64_t up_within(const struct world *world) {
         return (world->staggered ? 500 : 1500) + 2 + connect + rest;
     if (world->loss_permille > 0)
         return NEVER;
+    if (world->udp_slow > 0) /* whoever is first, and IKE_AUTH after it; or again over TCP */
+        rest += 500 + 2 + connect + 4 * world->udp_slow;
     return world->nat_port_blocked ? there_and_back + 1500 + 2 + connect + rest : rest;
 }
 

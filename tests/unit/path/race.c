@@ -78,6 +78,22 @@ static void C8_C4_what_worked_here_begins_and_udp_follows_250_ms_later(void **st
     assert_int_equal(path_deadline(&udp), 100 + f->config.attempt_timeout_ms);
 }
 
+static void C8_K3_opening_a_stream_again_keeps_nobody_waiting(void **state) {
+    struct fixture *f = *state;
+    struct error why = refusal("closed");
+    struct path udp;
+    staggered(f);
+    f->memory.at[0] = (struct path_worked){.network = 1, .worked = TRANSPORT_TCP};
+    assert_step(path_begin(&f->path, 0, f->target, 1), PATH_TRY, TRANSPORT_TCP, 4500);
+    path_connected(&f->path, 50);
+    path_sent(&f->path, 50);
+    path_retried(&f->path, 100);
+    assert_step(path_failed(&f->path, 110, &why), PATH_RECONNECT, TRANSPORT_TCP, 4500);
+    assert_int_equal(path_deadline(&f->path), 250);
+    assert_int_equal(path_wake(&f->path, 250).verb, PATH_BESIDE);
+    assert_step(path_beside(&f->path, 250, &udp), PATH_TRY, TRANSPORT_UDP, 500);
+}
+
 static void C8_who_fails_lets_the_next_one_begin_at_once_but_no_stream_before_udp_was_sent_twice(void **state) {
     struct fixture *f = *state;
     struct path udp, tcp, tls;
@@ -204,6 +220,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(C8_udp_that_answers_within_its_head_start_is_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(C8_a_cookie_gives_udp_its_head_start_again, setup, teardown),
         cmocka_unit_test_setup_teardown(C8_C4_what_worked_here_begins_and_udp_follows_250_ms_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(C8_K3_opening_a_stream_again_keeps_nobody_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(
             C8_who_fails_lets_the_next_one_begin_at_once_but_no_stream_before_udp_was_sent_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(C8_all_ways_are_taken_once_by_diagonals, setup, teardown),

@@ -309,6 +309,110 @@ static void C8_K9_a_redirect_over_one_of_them_takes_the_attempt_along(void **sta
     assert_int_equal(net_totals(net, EAST).ike_sas, 0);
 }
 
+/* Over UDP 10 ms later, over TCP at once: both begin again, and each answers for itself. */
+static void C8_another_group_is_wanted_over_both(void **state) {
+    struct net *net = *state;
+    struct proposal *east = &net->end[EAST].config->ike.proposals.proposal[0];
+    struct proposal *west = &net->end[WEST].config->ike.proposals.proposal[0];
+    east->transform[2].id = KE_ECP_256;
+    west->transform[west->transforms++] = east->transform[2];
+    net->udp_delay = 255; /* wanted at 520 and 521 ms, answered at 1,040 and 531 */
+    prepare(net);
+    uint64_t from = net->now;
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_STEP, STEP_RETRY), 2);
+    assert_said_at(net, from + 531, "TCP 192.0.2.2:4500 answered");
+    assert_up_alone(net, TRANSPORT_TCP);
+}
+
+/* The gateway is full of strangers and wants a cookie over UDP (K3): it lives, so it has its half second again. */
+static void C8_K3_a_cookie_over_udp_keeps_the_stream_away(void **state) {
+    struct net *net = *state;
+    prepare(net);
+    net_up(net, WEST);
+    net_run(net, NET_DELAY);
+    struct net_frame first = *net_last(net, EAST, true);
+    struct carrier carrier = first.carrier;
+    for (int i = 0; i < 200; i++) {
+        first.octets[1] = (uint8_t)i;
+        carrier.remote.octets[3] = (uint8_t)(100 + i / 10);
+        net_inject(net, EAST, &carrier, first.octets, first.length);
+    }
+    net->udp_delay = 150; /* the cookie comes at 310 ms, the answer at 620 */
+    net->end[NORTH].config->path.staggered = true;
+    net_configure(net, NORTH);
+    net_up(net, NORTH);
+    size_t connects = net->connects;
+    net_run(net, 2 * SECOND);
+    assert_int_equal(net_count(net, NORTH, PEER_STEP, STEP_RETRY), 1);
+    assert_int_equal(net_count(net, NORTH, PEER_UP, 0), 1);
+    assert_int_equal(net->connects, connects);
+    net_run(net, 40 * SECOND);
+}
+
+static void C8_C4_udp_beside_a_remembered_tcp_that_is_dead_takes_the_tunnel(void **state) {
+    struct net *net = *state;
+    size_t found;
+    net->udp_blocked = true;
+    prepare(net);
+    net_up(net, WEST);
+    net_run(net, SECOND);
+    net_take(net, WEST, peers_down(net->end[WEST].peers, net->now, "office", &found));
+    net_run(net, 40 * SECOND);
+    net->udp_blocked = false;
+    net->tcp_dropped = true;
+    net->lines = 0;
+    uint64_t from = net->now;
+    net_up(net, WEST);
+    net_run(net, SECOND);
+    assert_said_at(net, from + 250, "trying UDP 192.0.2.2:500 as well");
+    assert_said_at(net, from + 260, "TCP 192.0.2.2:4500 did not take the connection in 0.3 s and is dropped");
+    assert_up_alone(net, TRANSPORT_UDP);
+}
+
+static void C8_a_reload_that_drops_the_connection_ends_all_tries(void **state) {
+    struct net *net = *state;
+    net->udp_blocked = net->tcp_dropped = true;
+    net->end[WEST].config->path.tls = PATH_FALLBACK;
+    prepare(net);
+    net_up(net, WEST);
+    net_run(net, SECOND);
+    assert_int_equal(net_totals(net, WEST).peers, 3);
+    net_take(net, WEST, peers_configure(net->end[WEST].peers, net->now, NULL, 0));
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 1);
+    assert_int_equal(net_totals(net, WEST).peers, 0);
+    assert_int_equal(peers_deadline(net->end[WEST].peers), NEVER);
+}
+
+static void C8_the_end_of_the_daemon_ends_all_tries(void **state) {
+    struct net *net = *state;
+    net->udp_blocked = net->tcp_dropped = true;
+    prepare(net);
+    net_up(net, WEST);
+    net_run(net, SECOND);
+    assert_int_equal(net_totals(net, WEST).peers, 2);
+    net_take(net, WEST, peers_shutdown(net->end[WEST].peers, net->now));
+    assert_true(peers_idle(net->end[WEST].peers));
+}
+
+/* Nobody can know its SPI; whoever answers the wrong one changes nothing. */
+static void C8_an_answer_with_the_wrong_spi_decides_nothing(void **state) {
+    struct net *net = *state;
+    net->udp_delay = 400;
+    prepare(net);
+    net_up(net, WEST);
+    net_run(net, 515); /* east has IKE_SA_INIT over both, and has answered TCP */
+    net_run(net, 300);
+    struct net_frame answer = *net_last(net, WEST, true);
+    answer.octets[3] ^= 1;
+    struct carrier udp = {.transport = TRANSPORT_UDP, .local = net->end[WEST].outer, .remote = net->end[EAST].outer};
+    udp.local.port = udp.remote.port = 4500;
+    net_inject(net, WEST, &udp, answer.octets, answer.length);
+    net_run(net, 2 * SECOND);
+    assert_up_alone(net, TRANSPORT_TCP);
+}
+
 static void C8_a_stream_that_closes_before_the_answer_leaves_the_rest_to_udp(void **state) {
     struct net *net = *state;
     net->udp_delay = 400; /* 810 ms */
@@ -382,6 +486,12 @@ int main(void) {
         T(C8_another_group_over_tcp_is_one_more_turn_of_that_try),
         T(C8_K3_a_stream_that_closes_after_another_group_was_wanted_is_opened_again),
         T(C8_K9_a_redirect_over_one_of_them_takes_the_attempt_along),
+        T(C8_another_group_is_wanted_over_both),
+        T(C8_K3_a_cookie_over_udp_keeps_the_stream_away),
+        T(C8_C4_udp_beside_a_remembered_tcp_that_is_dead_takes_the_tunnel),
+        T(C8_a_reload_that_drops_the_connection_ends_all_tries),
+        T(C8_the_end_of_the_daemon_ends_all_tries),
+        T(C8_an_answer_with_the_wrong_spi_decides_nothing),
         T(C8_a_stream_that_closes_before_the_answer_leaves_the_rest_to_udp),
         T(C8_when_udp_is_refused_the_stream_that_was_begun_goes_on),
         T(C8_K16_a_lost_session_is_resumed_over_whichever_answers),
