@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 
 #define STOP_MS UINT64_C(1900) /* for the engine; taking routes back fits into what is left of two seconds */
 #define SETTLE_MS 250 /* after a change of the network, for those that come with it */
+#define DESCRIPTORS_WANTED ((rlim_t)131072)
 #define REQUESTS_A_TURN 64 /* then signals have a look in */
 
 uint64_t monitor_now(void) {
@@ -188,10 +190,24 @@ static int to_background(struct monitor *m, struct error *err) {
     return got == 1 ? 0 : 1;
 }
 
+/* A descriptor for each client, for the engine too, which can't raise it; else what this process may have. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    struct rlimit more = {.rlim_cur = DESCRIPTORS_WANTED,
+        .rlim_max = limit.rlim_max > DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED};
+    if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run_engine(struct monitor *m, const struct monitor_loaded *loaded, struct error *err) {
     char state[256], *text = NULL;
     monitor_path_beside(m, ".state", state, sizeof state);
     monitor_files_remove(m); /* a killed run's: nobody listens there */
+    raise_descriptors();
     if (!signals_open(m, err))
         return 1;
     m->host = host_open(state, m->options->mark, err);

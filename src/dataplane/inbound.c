@@ -44,10 +44,9 @@ bool inbound_link(struct link *link) {
     for (;;) {
         /* IKE from a stream is never dropped: it would not be sent again (K1). */
         if (!reports_have_room(worker, ESP_BATCH_MAX)) {
-            link->held = true;
-            event_del(link->readable);
-            worker_retry_soon(worker);
+            link_hold(link);
             tuns_flush(worker);
+            stream_park(link->stream);
             return false;
         }
         struct error error = {0};
@@ -64,6 +63,7 @@ bool inbound_link(struct link *link) {
         }
         if (count == 0) {
             tuns_flush(worker);
+            stream_park(link->stream);
             return true;
         }
     }
@@ -82,7 +82,9 @@ void inbound_readable(int fd, short what, void *context) {
     if (result == STREAM_OK) {
         if (inbound_link(link) && stream_pending(link->stream))
             event_active(link->readable, EV_READ, 0);
-    } else if (result != STREAM_AGAIN) {
+    } else if (result == STREAM_AGAIN) {
+        stream_park(link->stream);
+    } else {
         link_lost(link, result, &error);
     }
 }

@@ -27,7 +27,7 @@ struct event_base;
 #define OCTETS_PER_WAKE ((size_t)262144) /* that leave */
 #define WRITE_QUEUE_MAX ((size_t)262144) /* of ours, behind a full socket */
 #define UDP_SOCKETS_MAX 64
-#define LINK_BUCKETS 1024
+#define LINK_BUCKETS 8192
 #define RETRY_MS 2
 #define SEND_AT ((size_t)65536) /* so many octets of frames leave in one write */
 #define FRAMES_MAX (SEND_AT + 2 * (FRAME_MAX + 256))
@@ -64,7 +64,7 @@ LIST_HEAD(tun_list, tun);
 
 /* A stream of this worker's. */
 struct link {
-    LIST_ENTRY(link) next;
+    LIST_ENTRY(link) next, held_next;
     struct worker *worker;
     struct carrier carrier;
     struct stream *stream; /* NULL: gone, its report waits for room */
@@ -123,7 +123,8 @@ struct worker {
     bool command_waits;
     struct traffic *traffic;
     struct traffic_reports traffic_reports;
-    struct link_list bucket[LINK_BUCKETS], gone;
+    struct link_list bucket[LINK_BUCKETS], gone, held_links;
+    struct stream_memory stream_memory;
     struct udp_entry udp[UDP_SOCKETS_MAX];
     size_t udps;
     bool udp_held;
@@ -177,6 +178,7 @@ void link_add(struct worker *, const struct worker_command *);
 void link_close(struct link *); /* without a report */
 void link_lost(struct link *, enum stream_result, const struct error *); /* closes and reports */
 void link_after_write(struct link *); /* waits for writability if something stayed behind */
+void link_hold(struct link *); /* until the ring of reports has room again */
 void link_pace_begin(struct link *); /* link_pace.c */
 void link_pace(struct link *, uint64_t now); /* after a write; link_pace.c */
 void links_retry(struct worker *); /* held ones go on, gone ones are reported */

@@ -57,6 +57,9 @@ static void end(struct link *link) {
         stream_free(link->stream);
     link->stream = NULL;
     LIST_REMOVE(link, next);
+    if (link->held)
+        LIST_REMOVE(link, held_next);
+    link->held = false;
     outlet_clear(link->worker, &link->outlet);
 }
 
@@ -98,6 +101,7 @@ void link_add(struct worker *worker, const struct worker_command *command) {
         .transport = command->carrier.transport,
         .tls = command->tls,
         .octets = span_of(command->octets, command->length),
+        .memory = &worker->stream_memory,
         .write_queue_max = WRITE_QUEUE_MAX};
     struct error error = {0};
     link->stream = stream_new(fd, &options, &error);
@@ -121,6 +125,7 @@ static void go_on(struct link *link) {
         return;
     }
     link->held = false;
+    LIST_REMOVE(link, held_next);
     if (!inbound_link(link))
         return;
     event_add(link->readable, NULL);
@@ -136,12 +141,17 @@ void links_retry(struct worker *worker) {
         following = LIST_NEXT(link, next);
         report_gone(worker, link);
     }
-    for (size_t i = 0; i < LINK_BUCKETS; i++)
-        for (link = LIST_FIRST(&worker->bucket[i]); link != NULL; link = following) {
-            following = LIST_NEXT(link, next);
-            if (link->held)
-                go_on(link);
-        }
+    for (link = LIST_FIRST(&worker->held_links); link != NULL; link = following) {
+        following = LIST_NEXT(link, held_next); /* one that is held again goes to the front: not now */
+        go_on(link);
+    }
+}
+
+void link_hold(struct link *link) {
+    link->held = true;
+    LIST_INSERT_HEAD(&link->worker->held_links, link, held_next);
+    event_del(link->readable);
+    worker_retry_soon(link->worker);
 }
 
 void links_free(struct worker *worker) {
@@ -156,4 +166,5 @@ void links_free(struct worker *worker) {
             following = LIST_NEXT(link, next);
             link_close(link);
         }
+    stream_memory_free(&worker->stream_memory);
 }

@@ -132,6 +132,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
     worker->icmp.per_second = 100;
     worker->ondemand.per_second = 20;
     LIST_INIT(&worker->gone);
+    LIST_INIT(&worker->held_links);
     for (size_t i = 0; i < LINK_BUCKETS; i++)
         LIST_INIT(&worker->bucket[i]);
     TAILQ_INIT(&worker->ready);

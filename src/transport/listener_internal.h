@@ -52,6 +52,8 @@ struct tcp_listener {
     struct guests *guests;
     bool paused;
     void (*on_stream)(void *context, const struct accepted_stream *);
+    void (*on_trouble)(void *context, const struct error *); /* NULL: nobody wants to know */
+    uint64_t trouble_after; /* of monotonic_ms: not told again before */
     void *context;
 };
 

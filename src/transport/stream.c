@@ -1,5 +1,6 @@
 /* stream.c: a stream from its making to its end, and reading. Payloads are handed out where they were read; what is left
- * of the last one moves to the front of a buffer that grows only when a read has filled it. */
+ * of the last one moves to the front of a buffer that grows only when a read has filled it. Ten thousand idle streams must
+ * cost little: who parks has no buffer, and the next one to read takes it. */
 #include "transport/stream_internal.h"
 
 #include <errno.h>
@@ -23,15 +24,20 @@ static struct stream *stream_make(int fd, const struct stream_options *options) 
         .tls = options->tls,
         .framer = framer_start(!options->originator),
         .prefix_left = options->originator ? STREAM_PREFIX_LENGTH : 0,
-        .in_size = options->octets.length > IN_FIRST ? options->octets.length : IN_FIRST};
-    s->in = malloc(s->in_size);
-    size_t esp_most = options->write_queue_max > FRAME_MAX ? options->write_queue_max : FRAME_MAX;
-    if (s->in != NULL && stream_queue_open(&s->ike, IKE_QUEUE_MOST) && stream_queue_open(&s->esp, esp_most))
+        .memory = options->memory,
+        .ike.most = IKE_QUEUE_MOST,
+        .esp.most = options->write_queue_max > FRAME_MAX ? options->write_queue_max : FRAME_MAX};
+    if (options->octets.length == 0)
         return s;
-    stream_queue_close(&s->ike);
-    free(s->in);
-    free(s);
-    return NULL;
+    s->in = malloc(options->octets.length);
+    if (s->in == NULL) {
+        free(s);
+        return NULL;
+    }
+    memcpy(s->in, options->octets.at, options->octets.length);
+    s->in_size = s->filled = options->octets.length;
+    s->parked = s->fresh = true;
+    return s;
 }
 
 struct stream *stream_new(int fd, const struct stream_options *options, struct error *err) {
@@ -49,18 +55,13 @@ struct stream *stream_new(int fd, const struct stream_options *options, struct e
     }
     if (s->tls != NULL)
         tls_reads_ahead(s->tls);
-    if (options->octets.length > 0) {
-        memcpy(s->in, options->octets.at, options->octets.length);
-        s->filled = options->octets.length;
-        s->fresh = true;
-    }
     return s;
 }
 
 /* Closing with octets unread would make the kernel send RST, which may destroy what we have just written. */
 static void drain(const struct stream *s) {
     for (int i = 0; i < DRAIN_ROUNDS; i++)
-        if (recv(s->fd, s->in, s->in_size, MSG_DONTWAIT) <= 0)
+        if (recv(s->fd, NULL, IN_FIRST, MSG_DONTWAIT | MSG_TRUNC) <= 0) /* tcp(7): thrown away */
             return;
 }
 
@@ -86,8 +87,71 @@ int stream_fd(const struct stream *s) {
     return s->fd;
 }
 
+/* ---- memory ---- */
+
+void stream_memory_free(struct stream_memory *memory) {
+    free(memory->spare);
+    *memory = (struct stream_memory){0};
+}
+
+/* The larger one stays for the next stream. */
+static void give_back(struct stream_memory *memory, uint8_t *in, size_t size) {
+    if (memory == NULL || memory->size >= size) {
+        free(in);
+        return;
+    }
+    free(memory->spare);
+    *memory = (struct stream_memory){.spare = in, .size = size};
+}
+
+void stream_park(struct stream *s) {
+    size_t left = s->filled - s->done;
+    if (s->in == NULL || s->parked)
+        return;
+    uint8_t *rest = left > 0 ? malloc(left) : NULL;
+    if (left > 0 && rest == NULL)
+        return;
+    if (left > 0)
+        memcpy(rest, s->in + s->done, left);
+    give_back(s->memory, s->in, s->in_size);
+    s->in = rest;
+    s->in_size = s->filled = left;
+    s->done = 0;
+    s->parked = true;
+}
+
+/* A buffer to read into, with what is left at its front. */
+static bool unpark(struct stream *s) {
+    size_t left = s->filled - s->done, size = IN_FIRST;
+    while (size < IN_MOST && size / 4 < left)
+        size *= 4;
+    if (size > IN_MOST)
+        size = IN_MOST;
+    uint8_t *in = NULL;
+    if (s->memory != NULL && s->memory->size >= size) {
+        in = s->memory->spare;
+        size = s->memory->size;
+        *s->memory = (struct stream_memory){0};
+    } else {
+        in = malloc(size);
+    }
+    if (in == NULL)
+        return false;
+    if (s->in != NULL && left > 0)
+        memcpy(in, s->in + s->done, left);
+    free(s->in);
+    s->in = in;
+    s->in_size = size;
+    s->filled = left;
+    s->done = 0;
+    s->parked = false;
+    return true;
+}
+
 /* Room for another read behind what is left. A buffer that the last read filled grows, four times at a time. */
 static bool make_room(struct stream *s) {
+    if (s->in == NULL || s->parked)
+        return unpark(s);
     bool was_full = s->filled == s->in_size;
     if (s->done > 0) {
         memmove(s->in, s->in + s->done, s->filled - s->done);

@@ -12,8 +12,10 @@ struct stream {
     struct framer framer;
 
     /* Read and not yet a whole message, or not yet asked for: in[done..filled). */
-    uint8_t *in;
+    struct stream_memory *memory; /* NULL: not shared */
+    uint8_t *in; /* NULL: nothing is there */
     size_t in_size, done, filled;
+    bool parked; /* `in` has no room for more */
     bool fresh; /* octets came with the stream: the first read takes them */
 
     /* Not yet written. Order on the wire: prefix, the rest of the ESP frame that was begun, IKE, other ESP. */

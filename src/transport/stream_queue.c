@@ -6,23 +6,40 @@
 
 #include "wire/wire.h"
 
-bool stream_queue_open(struct stream_queue *queue, size_t most) {
-    *queue = (struct stream_queue){.octets = malloc(2 * most), .most = most};
-    return queue->octets != NULL;
-}
+#define ROOM_STEP ((size_t)4096) /* octets */
 
 void stream_queue_close(struct stream_queue *queue) {
     free(queue->octets);
     queue->octets = NULL;
+    queue->size = queue->head = queue->length = 0;
+}
+
+/* For `length` octets more. */
+static bool make_room(struct stream_queue *queue, size_t length) {
+    size_t need = queue->length + length;
+    if (need + queue->head <= queue->size)
+        return true;
+    if (2 * need <= queue->size) {
+        memmove(queue->octets, queue->octets + queue->head, queue->length);
+        queue->head = 0;
+        return true;
+    }
+    size_t size = (2 * need + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
+    uint8_t *octets = malloc(size);
+    if (octets == NULL)
+        return false;
+    if (queue->length > 0)
+        memcpy(octets, queue->octets + queue->head, queue->length);
+    free(queue->octets);
+    queue->octets = octets;
+    queue->size = size;
+    queue->head = 0;
+    return true;
 }
 
 uint8_t *stream_queue_add(struct stream_queue *queue, size_t length) {
-    if (length > queue->most - queue->length)
+    if (length > queue->most - queue->length || !make_room(queue, length))
         return NULL;
-    if (length > 2 * queue->most - queue->head - queue->length) {
-        memmove(queue->octets, queue->octets + queue->head, queue->length);
-        queue->head = 0;
-    }
     uint8_t *at = queue->octets + queue->head + queue->length;
     queue->length += length;
     return at;
@@ -32,7 +49,7 @@ void stream_queue_take(struct stream_queue *queue, size_t length) {
     queue->head += length;
     queue->length -= length;
     if (queue->length == 0)
-        queue->head = 0;
+        stream_queue_close(queue);
 }
 
 struct frame_cut frame_cut_at(const uint8_t *octets, size_t length, size_t at) {

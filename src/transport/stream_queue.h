@@ -1,23 +1,23 @@
-/* stream_queue.h: private to transport/: octets that wait behind a full socket, in order. Twice the room that may be
- * filled, so that moving them to the front costs less than appending. */
+/* stream_queue.h: private to transport/: octets that wait behind a full socket, in order. Memory only while some do: twice the
+ * room that they need, so that moving them to the front costs less than appending. */
 #ifndef IKETCP_TRANSPORT_STREAM_QUEUE_H
 #define IKETCP_TRANSPORT_STREAM_QUEUE_H
 
 #include "base/base.h"
 
 struct stream_queue {
-    uint8_t *octets; /* 2 * most; allocated once, touched when used */
+    uint8_t *octets; /* NULL: nothing waits */
     size_t most; /* octets that may wait */
-    size_t head, length;
+    size_t size, head, length;
 };
 
-MUST_USE bool stream_queue_open(struct stream_queue *, size_t most);
 void stream_queue_close(struct stream_queue *);
-/* `length` octets at the end for the caller to fill; NULL: it is full. */
+/* `length` octets at the end for the caller to fill; NULL: it is full, or memory is short. */
 MUST_USE uint8_t *stream_queue_add(struct stream_queue *, size_t length);
 void stream_queue_take(struct stream_queue *, size_t length); /* from the front */
 static inline const uint8_t *stream_queue_front(const struct stream_queue *queue) {
-    return queue->octets + queue->head;
+    static const uint8_t nothing;
+    return queue->octets == NULL ? &nothing : queue->octets + queue->head;
 }
 
 /* How much of octets[0..length), which begins at a frame's border, is whole frames within the first `at` octets, and

@@ -7,9 +7,11 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ACCEPT_AGAIN_MS 500 /* after the system refused a descriptor */
+#define TROUBLE_AGAIN_MS (60 * SECOND)
 
 void accept_limits_defaults(struct accept_limits *limits) {
     *limits = (struct accept_limits){.streams_max = 1024,
@@ -31,10 +33,35 @@ static void on_accept(
         close(fd);
 }
 
+static void tell_trouble(struct tcp_listener *listener, int number) {
+    struct error why;
+    struct rlimit files = {0};
+    uint64_t now = monotonic_ms();
+    if (listener->on_trouble == NULL || now < listener->trouble_after)
+        return;
+    listener->trouble_after = now + TROUBLE_AGAIN_MS;
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    if (number == EMFILE)
+        fail(&why, HOST, 0,
+            "clients have to wait: all %llu descriptors that this process may have are in use; a higher limit "
+            "(LimitNOFILE= of "
+            "the service, or ulimit -n) lets more in",
+            (unsigned long long)files.rlim_cur);
+    else
+        fail(&why, HOST, 0, "clients have to wait: the system accepts no connection: %s", strerror(number));
+    listener->on_trouble(listener->context, &why);
+}
+
+void tcp_listener_on_trouble(
+    struct tcp_listener *listener, void (*on_trouble)(void *context, const struct error *why)) {
+    listener->on_trouble = on_trouble;
+}
+
 /* No descriptor or memory is left: a level-triggered loop would spin on the waiting connection. */
 static void on_accept_error(struct evconnlistener *accept, void *context) {
     struct tcp_listener *listener = context;
     struct timeval wait = {.tv_usec = ACCEPT_AGAIN_MS * 1000};
+    tell_trouble(listener, EVUTIL_SOCKET_ERROR());
     if (event_add(listener->again, &wait) == 0)
         evconnlistener_disable(accept);
 }

@@ -92,6 +92,9 @@ struct listener_services {
     struct address web; /* other first octets, outside and inside TLS, go to this web server; port 0: are closed (S2) */
 };
 void tcp_listener_serve(struct tcp_listener *, const struct listener_services *);
+/* Called, at most once a minute, when the system gives no descriptor or memory for who comes: he waits, and half a second later
+ * it is tried again. `why` is a sentence; the context is on_stream's. */
+void tcp_listener_on_trouble(struct tcp_listener *, void (*)(void *context, const struct error *why));
 /* Stops and resumes accepting (limits reached elsewhere). */
 void tcp_listener_pause(struct tcp_listener *, bool paused);
 size_t tcp_listener_pending(const struct tcp_listener *);
@@ -134,12 +137,20 @@ void stream_connector_free(struct stream_connector *);
 /* ---- a stream that has an owner (worker) ---- */
 #define STREAM_READ_MAX ((size_t)262144)
 
+/* What the streams of one worker take turns with: the memory of a read. A stream has it from stream_read to stream_park. */
+struct stream_memory {
+    uint8_t *spare; /* NULL: none, or a stream has it */
+    size_t size;
+};
+void stream_memory_free(struct stream_memory *);
+
 struct stream; /* fd, framer, what was read and not yet a whole message, what was not yet written */
 struct stream_options {
     bool originator; /* we opened it: the prefix goes out in front of the first write (S1, S13) */
     enum transport transport;
     struct tls *tls; /* taken over; NULL: plain TCP */
     struct span octets; /* already read (accepted), copied */
+    struct stream_memory *memory; /* outlives the stream; NULL: it has its own */
     size_t write_queue_max; /* octets that may wait behind a full socket; more ESP is refused, IKE is not */
 };
 struct stream *stream_new(int fd, const struct stream_options *, struct error *); /* takes over fd */
@@ -154,6 +165,9 @@ enum stream_result stream_read(struct stream *, struct error *);
 bool stream_pending(const struct stream *);
 /* The next payloads of what was read, in place, valid until the next stream_read: at most `max`; *count 0: read again. */
 enum stream_result stream_payloads(struct stream *, struct span *payload, size_t max, size_t *count, struct error *);
+/* The payloads are done with: an idle stream has no memory but for what is read and not yet a whole message. Without this call it
+ * keeps what it read into. */
+void stream_park(struct stream *);
 /* Queues one IKE message, marker and length in front, ahead of ESP that waits at a frame's border; then flushes.
  * STREAM_AGAIN and *err: it is dropped, since it is longer than a frame takes (S7) or the peer reads nothing. */
 enum stream_result stream_send_ike(struct stream *, struct span message, struct error *);

@@ -141,7 +141,7 @@ struct stream_entry;
 struct connecting;
 LIST_HEAD(stream_bucket, stream_entry);
 LIST_HEAD(connecting_list, connecting);
-#define STREAM_BUCKETS 256
+#define STREAM_BUCKETS 8192
 struct streams {
     struct stream_bucket bucket[STREAM_BUCKETS];
     size_t count;

@@ -125,6 +125,11 @@ void listeners_serve(struct engine *engine) {
             serve(engine, &engine->listeners.list[i]);
 }
 
+static void on_trouble(void *context, const struct error *why) {
+    (void)context;
+    log_warning("%s", why->text);
+}
+
 static bool opened(struct engine *engine, const struct listening *wanted, int fd, struct error *err) {
     struct listening one = *wanted;
     if (one.transport == TRANSPORT_UDP) {
@@ -136,6 +141,7 @@ static bool opened(struct engine *engine, const struct listening *wanted, int fd
         one.tcp = tcp_listener_new(engine->base, fd, &limits, streams_accept, engine, err);
         if (one.tcp == NULL)
             return false;
+        tcp_listener_on_trouble(one.tcp, on_trouble);
         serve(engine, &one);
     }
     engine->listeners.list[engine->listeners.count++] = one;

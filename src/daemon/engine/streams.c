@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STREAMS_MAX ((size_t)8192) /* at the worker, in all */
+#define STREAMS_MAX ((size_t)65536) /* at the worker, in all; the system's limit of descriptors may come first */
 
 struct stream_entry {
     LIST_ENTRY(stream_entry) next;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -302,8 +303,44 @@ static void freeing_closes_those_that_wait(void **state) {
     assert_closed_silently(fd);
 }
 
+static int troubles;
+
+static void count_trouble(void *context, const struct error *why) {
+    (void)context;
+    troubles++;
+    assert_non_null(strstr(why->text, "descriptors"));
+}
+
+static void a_client_for_whom_there_is_no_descriptor_waits_and_it_is_said_once(void **state) {
+    (void)state;
+    struct fixture *f = start(4, limits_of(8, 8, 20000));
+    struct rlimit before, none;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), next = dup(fd);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)next; /* the next one would be beyond */
+    tcp_listener_on_trouble(f->listener, count_trouble);
+    loop_for(f->base, 1); /* whatever the loop opens */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct sockaddr_storage to;
+    unsigned length = address_to_sockaddr(&f->at, &to);
+    (void)connect(fd, (struct sockaddr *)&to, length);
+    for (int i = 0; troubles == 0 && i < 1000; i++)
+        loop_for(f->base, 2);
+    assert_int_equal(troubles, 1);
+    loop_for(f->base, 100);
+    assert_int_equal(tcp_listener_pending(f->listener), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    wait_pending(f, 1);
+    assert_int_equal(troubles, 1);
+    close(fd);
+    stop(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_client_for_whom_there_is_no_descriptor_waits_and_it_is_said_once),
         cmocka_unit_test(O2_a_stream_is_handed_over_with_all_that_was_read),
         cmocka_unit_test(S2_six_octets_are_waited_for_however_they_are_split),
         cmocka_unit_test(S2_wrong_first_octets_close_silently),

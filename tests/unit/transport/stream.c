@@ -438,6 +438,45 @@ static void a_reset_is_a_failure_with_a_sentence(void **state) {
     stream_free(ours);
 }
 
+/* Both read into the same memory, in turns, and park with a part of a message. */
+static void S9_streams_that_share_memory_keep_their_parts_apart(void **state) {
+    (void)state;
+    struct stream_memory memory = {0};
+    struct stream *reader[2];
+    int writer[2];
+    struct error err;
+    for (int i = 0; i < 2; i++) {
+        int fd[2];
+        tcp_pair(4, fd);
+        struct stream_options options = {.transport = TRANSPORT_TCP, .write_queue_max = QUEUE_MOST, .memory = &memory};
+        reader[i] = stream_new(fd[0], &options, &err);
+        assert_non_null(reader[i]);
+        writer[i] = fd[1];
+    }
+    uint8_t octets[6 + 2 + 100] = "IKETCP";
+    frame_header(octets + 6, 100);
+    for (int part = 0; part < 2; part++)
+        for (int i = 0; i < 2; i++) {
+            struct span payload;
+            size_t count = 0, from = part == 0 ? 0 : 50, to = part == 0 ? 50 : sizeof octets;
+            memset(octets + 8, 'a' + i, 100);
+            assert_int_equal(write(writer[i], octets + from, to - from), to - from);
+            while (stream_read(reader[i], &err) == STREAM_AGAIN)
+                sleep_ms(1);
+            assert_int_equal(stream_payloads(reader[i], &payload, 1, &count, &err), STREAM_OK);
+            assert_int_equal(count, part);
+            for (size_t n = 0; part == 1 && n < payload.length; n++)
+                assert_int_equal(payload.at[n], 'a' + i);
+            stream_park(reader[i]);
+            assert_non_null(memory.spare);
+        }
+    for (int i = 0; i < 2; i++) {
+        stream_free(reader[i]);
+        close(writer[i]);
+    }
+    stream_memory_free(&memory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(S1_S13_prefix_and_first_message_leave_in_one_segment),
@@ -447,6 +486,7 @@ int main(void) {
         cmocka_unit_test(S7_the_longest_message_passes_and_one_more_octet_is_a_sentence),
         cmocka_unit_test(S7_every_length_is_read_while_the_buffer_grows),
         cmocka_unit_test(S8_a_message_cut_off_by_the_end_is_discarded),
+        cmocka_unit_test(S9_streams_that_share_memory_keep_their_parts_apart),
         cmocka_unit_test(S9_octets_one_at_a_time_give_the_same_messages),
         cmocka_unit_test(octets_read_before_it_had_an_owner_come_first),
         cmocka_unit_test(ike_overtakes_esp_only_at_the_border_of_a_frame),
