@@ -60,7 +60,7 @@ struct monitor_answer {
 typedef void (*monitor_done)(void *context, const struct monitor_answer *);
 
 void monitor_auth(struct monitor_client *, const struct peer_auth_wanted *, monitor_done, void *context);
-/* HOST_UDP or HOST_TCP_LISTEN */
+/* A HOST_TCP is for a name server, whom no connection is for. */
 void monitor_socket(
     struct monitor_client *, enum host_socket_kind, const struct address *local, monitor_done, void *context);
 /* A HOST_TCP for a connection of that name, whose tcp-congestion= the monitor reads itself. */

@@ -28,7 +28,7 @@ bool monitor_congestion_of(
     *name = NULL;
     if (q->socket == HOST_TCP_LISTEN && config->listen_tcp_congestion[0] != 0)
         *name = config->listen_tcp_congestion;
-    if (q->socket != HOST_TCP)
+    if (q->socket != HOST_TCP || q->connection[0] == 0)
         return true;
     for (size_t i = 0; i < config->connections; i++) {
         const struct config_connection *c = &config->connection[i];

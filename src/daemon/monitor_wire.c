@@ -126,7 +126,7 @@ static bool read_socket(struct reader *r, struct monitor_request *q) {
     if (!reader_u8(r, &kind) || kind > HOST_TCP || !read_address(r, &q->address) || q->address.family == 0)
         return false;
     q->socket = (enum host_socket_kind)kind;
-    return read_name(r, q->connection, sizeof q->connection) && (kind == HOST_TCP) == (q->connection[0] != 0);
+    return read_name(r, q->connection, sizeof q->connection) && (kind == HOST_TCP || q->connection[0] == 0);
 }
 
 static void write_tun(struct writer *w, const struct monitor_request *q) {

@@ -25,7 +25,7 @@ struct monitor_request {
         struct span local_octets, remote_octets; /* in the record */
     } auth;
     enum host_socket_kind socket;
-    char connection[MONITOR_CONNECTION_MAX]; /* SOCKET, HOST_TCP: for which; else empty */
+    char connection[MONITOR_CONNECTION_MAX]; /* SOCKET, HOST_TCP: for which; empty: for a name server; else empty */
     struct address address; /* SOCKET: local; SOURCE: remote; ADDRESSES */
     char name[MONITOR_TUN_NAME_MAX]; /* TUN, TUN_CLOSE */
     uint32_t mtu; /* TUN */

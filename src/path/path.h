@@ -138,6 +138,7 @@ void path_moved(
 bool path_better(const struct path *, struct path_step *out); /* a stream carries it, and this would be better */
 /* Without MOBIKE: this host is `local` now, on that network; and a backoff that runs ends at once. */
 void path_from(struct path *, const struct address *local, uint64_t network);
+void path_to(struct path *, const struct path_target *); /* the peer is there now, not where it was tried */
 struct path_step path_hurry(struct path *, uint64_t now);
 bool path_has_streams(const struct path_config *);
 /* The reconnected stream carried an authentic answer: backoff starts anew, counted. */

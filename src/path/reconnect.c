@@ -89,6 +89,10 @@ void path_from(struct path *path, const struct address *local, uint64_t network)
     path->network = network;
 }
 
+void path_to(struct path *path, const struct path_target *target) {
+    path->target[path->current] = *target;
+}
+
 struct path_step path_hurry(struct path *path, uint64_t now) {
     if (!path->reconnecting || !path->waiting)
         return path_wait();

@@ -44,8 +44,10 @@ struct peer_output peers_resolved(struct peers *peers, uint64_t now, peer_id id,
     size_t count, const struct error *failed) {
     peers_begin(peers, now);
     struct peer *peer = table_get(&peers->by_id, id);
-    if (peer && peer->phase == PHASE_UP)
+    if (peer && peer->phase == PHASE_UP && peer->roam.asked)
         network_resolved(peers, peer, target, count, failed);
+    else if (peer && peer->phase == PHASE_UP)
+        gateway_resolved(peers, peer, target, failed && failed->origin != ORIGIN_NONE ? 0 : count);
     if (!peer || peer->phase != PHASE_RESOLVING)
         return peers_finish(peers);
     peer_touch(peers, peer);
@@ -126,10 +128,14 @@ void initiate_step(struct peers *peers, struct peer *peer, const struct path_ste
         race_begin(peers, peer);
         break;
     case PATH_MOVE:
+        if (step->why.origin != ORIGIN_NONE)
+            gateway_doubted(peers, peer);
         roam_step(peers, peer, step);
         break;
     case PATH_RECONNECT:
         action_say(peers, peer, STEP_RECONNECTING, "connecting again to %s", carrier_text(&to, text));
+        if (peer->path.failures > 0)
+            gateway_doubted(peers, peer);
         connect_ask(peers, peer, step);
         break;
     case PATH_GIVE_UP:

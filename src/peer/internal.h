@@ -8,7 +8,7 @@
  * roam.c, follow.c: MOBIKE, as Initiator and as Responder      network.c: this host is somewhere else
  * race.c: several tries at once      notice.c, doubt.c, renew.c: one that may have forgotten us
  * loss.c, unique.c, commands.c: how one ends
- *      words.c, status.c: what people see */
+ *      words.c, status.c: what people see      gateway.c: the peer is somewhere else */
 #ifndef IKETCP_PEER_INTERNAL_H
 #define IKETCP_PEER_INTERNAL_H
 
@@ -191,6 +191,7 @@ struct peer {
     struct doubt doubt;
     struct silence silence;
     struct roam roam;
+    uint64_t gateway_asked_at; /* about its name, while it can't be reached; NEVER */
     peer_id renewal; /* the peer that may take its place, 0: none */
     peer_id renews; /* whose place it may take, 0: nobody's */
     peer_id races_for; /* whose attempt it is a try of (race.c), 0: nobody's */
@@ -388,6 +389,10 @@ void follow_not(struct peers *, struct peer *); /* in time */
 /* network.c */
 void network_resolved(
     struct peers *, struct peer *, const struct path_target *, size_t count, const struct error *failed);
+
+/* gateway.c */
+void gateway_doubted(struct peers *, struct peer *); /* it can't be reached */
+void gateway_resolved(struct peers *, struct peer *, const struct path_target *, size_t count);
 
 /* pulse.c */
 void pulse_begin(struct peers *, struct peer *); /* it is up */

@@ -26,7 +26,7 @@ struct peer *peer_new(struct peers *peers, struct conn *conn, bool initiator) {
     peer->conn = conn;
     conn->peers++;
     peer->initiator = initiator;
-    peer->due_at = peer->pulse.at = peer->roam.at = NEVER;
+    peer->due_at = peer->pulse.at = peer->roam.at = peer->gateway_asked_at = NEVER;
     doubt_begin(peer);
     peer->timer = (struct timer){.at = NEVER, .owner = peer};
     peer->next = peers->peer_list;

@@ -77,8 +77,6 @@ static bool as_before(const struct peers *peers, const struct peer *peer, const 
 
 void network_resolved(struct peers *peers, struct peer *peer, const struct path_target *target, size_t count,
     const struct error *failed) {
-    if (!peer->roam.asked)
-        return;
     peer->roam.asked = false;
     if (count == 0 || (failed && failed->origin != ORIGIN_NONE) || as_before(peers, peer, target))
         return; /* where there is no way now, the host will say when there is one */

@@ -2,6 +2,7 @@
 #ifndef IKETCP_WIRE_WIRE_H
 #define IKETCP_WIRE_WIRE_H
 
+#include "wire/dns.h"
 #include "wire/framing.h"
 #include "wire/inner.h"
 #include "wire/message.h"

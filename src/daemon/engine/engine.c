@@ -116,6 +116,7 @@ static void engine_close(struct engine *engine) {
     services_free(engine);
     streams_free(engine);
     resolve_free(engine);
+    name_relays_free(engine);
     deadline_close(engine);
     actions_free(engine);
     outbox_close(engine);

@@ -122,6 +122,16 @@ typedef void (*lookup_done)(void *context, const struct address *, size_t count,
 struct lookup *lookup_begin(struct engine *, const char *host, uint8_t family, lookup_done done, void *context);
 void lookup_cancel(struct lookup *);
 
+/* ---- name_relay.c: a name server as evdns can ask it past the tunnels: at an address on loopback ---- */
+struct name_relay;
+struct sockaddr;
+LIST_HEAD(name_relay_list, name_relay);
+/* From the event loop, once; `at` NULL: it can't be asked, and why. */
+typedef void (*name_relay_ready)(void *context, const struct sockaddr *at, unsigned length, const struct error *);
+struct name_relay *name_relay_open(struct engine *, const struct address *server, name_relay_ready, void *context);
+void name_relay_close(struct name_relay *); /* not from inside `ready` */
+void name_relays_free(struct engine *); /* after the monitor's client; what nobody closed */
+
 /* ---- services.c: what listeners do with whom: the certificate they show, the web server behind them ---- */
 struct services {
     struct tls_server *tls; /* NULL: no listener wants it */
@@ -284,6 +294,7 @@ struct engine {
     struct services services;
     struct keylog keylog;
     struct resolution_list resolutions;
+    struct name_relay_list name_relays;
     struct configuring configuring;
     struct devices devices;
     struct control control;
