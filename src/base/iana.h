@@ -75,6 +75,7 @@ enum id_type {
     ID_IPV6_ADDR = 5,
     ID_DER_ASN1_DN = 9,
     ID_KEY_ID = 11,
+    ID_NULL = 13,
 };
 
 enum { TS_IPV4_ADDR_RANGE = 7, TS_IPV6_ADDR_RANGE = 8 };

@@ -12,6 +12,9 @@ bool identity_read(struct span body, struct identity *out, struct error *err) {
     if (!reader_u8(&r, &out->type) || !reader_skip(&r, 3))
         return syntax(err, "an identification payload of %zu octets is cut off", body.length);
     size_t length = r.left;
+    if (out->type == ID_NULL) /* RFC 7619: well-formed, and proves nobody */
+        return fail(err, PEER, NOTIFY_AUTHENTICATION_FAILED,
+            "authentication failed: the peer wants to stay anonymous (ID_NULL), which is not done here");
     if (out->type == ID_NONE || length == 0)
         return syntax(err, "an identity of type %u with %zu octets", out->type, length);
     if ((out->type == ID_IPV4_ADDR && length != 4) || (out->type == ID_IPV6_ADDR && length != 16))

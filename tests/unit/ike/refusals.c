@@ -414,9 +414,30 @@ static void pfs_that_one_side_alone_wants(void **state) {
     pair_free(p);
 }
 
+/* RFC 7619: well-formed, so it is no matter of syntax. */
+static void who_stays_anonymous_is_not_authenticated(void **state) {
+    (void)state;
+    for (int side = A; side <= B; side++) {
+        struct pair *p = pair_new();
+        p->reliable = true;
+        p->side[side].config.local_id = (struct identity){.type = ID_NULL};
+        p->side[!side].config.remote_id = (struct identity){0};
+        if (side == B)
+            p->side[B].config.remote_id = (struct identity){0};
+        pair_start(p);
+        pair_run(p);
+        assert_both_gone(p);
+        assert_contains(p->side[!side].closed.error.text, "anonymous (ID_NULL)");
+        assert_int_equal(p->side[!side].closed.error.notify, NOTIFY_AUTHENTICATION_FAILED);
+        assert_contains(p->side[side].closed.error.text, "AUTHENTICATION_FAILED");
+        pair_free(p);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(K4_no_common_proposal_is_believed_at_once_over_tcp_and_both_offers_are_named),
+        cmocka_unit_test(who_stays_anonymous_is_not_authenticated),
         cmocka_unit_test(K4_no_common_proposal_is_reported_after_the_timeout_over_udp),
         cmocka_unit_test(K4_a_better_answer_after_a_forged_refusal_wins_over_udp),
         cmocka_unit_test(K12_another_group_is_asked_for_and_taken_with_the_same_spi),

@@ -96,6 +96,12 @@ static void identities_are_checked_for_their_lengths(void **state) {
     assert_false(identity_read(BODY(2, 0, 0, 0), &id, &err));
     assert_false(identity_read(BODY(2, 0, 0), &id, &err));
     assert_false(identity_read(BODY(0, 0, 0, 0, 'a'), &id, &err));
+    assert_int_equal(err.notify, NOTIFY_INVALID_SYNTAX);
+    /* RFC 7619: well-formed with nothing in it, and with what is to be ignored; only not for us */
+    assert_false(identity_read(BODY(13, 0, 0, 0), &id, &err));
+    assert_int_equal(err.notify, NOTIFY_AUTHENTICATION_FAILED);
+    assert_false(identity_read(BODY(13, 0, 0, 0, 'a'), &id, &err));
+    assert_int_equal(err.notify, NOTIFY_AUTHENTICATION_FAILED);
     uint8_t body[4 + IDENTITY_MAX + 1] = {ID_KEY_ID};
     assert_true(identity_read(span_of(body, 4 + IDENTITY_MAX), &id, &err));
     assert_int_equal(id.length, IDENTITY_MAX);
