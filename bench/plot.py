@@ -21,7 +21,7 @@ def bars(y, title, rows, show, logarithmic=False):
     """rows: (peer, value, second value or None): the second is drawn paler behind the first. (elements, height)"""
     most = max(max(v, w or 0) for _, v, w in rows)
     least = min(v for _, v, _ in rows)
-    room = WIDTH - LABEL - 90
+    room = WIDTH - LABEL - 130
 
     def length(value):
         if not logarithmic:

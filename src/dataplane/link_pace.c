@@ -18,7 +18,7 @@ static bool ask(const struct link *link, struct pace_sample *sample) {
     *sample = (struct pace_sample){.now = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
         .rtt = info.tcpi_rtt,
         .rtt_min = info.tcpi_min_rtt,
-        .unsent = info.tcpi_notsent_bytes,
+        .waits = queue_line_waits(&link->outlet.line),
         .delivered = (uint64_t)info.tcpi_delivered * info.tcpi_snd_mss}; /* those behind a hole as well */
     return true;
 }

@@ -23,12 +23,12 @@ void pace_init(struct pace *pace) {
     *pace = (struct pace){.notsent = PACE_NOTSENT_MAX, .quantum = PACE_QUANTUM_MAX};
 }
 
-/* What arrives tells how much can only while more than that stands in the network and in the socket: a round trip that a busy
- * host made long says nothing of a line that a ping had for itself. (The kernel's delivery_rate is no help: it is the best
- * of very short whiles.) */
+/* What arrives tells how much can only while more than that stands in the network and more waits: a round trip that was made long
+ * by a busy host, or by an ACK that was put off, says nothing of a line that a ping had for itself. (The kernel's
+ * delivery_rate is no help: it is the best of very short whiles.) */
 static void smooth(struct pace *pace, const struct pace_sample *sample, uint64_t queue, uint64_t aim) {
     struct pace_sample last = pace->last;
-    bool stood = pace->stood, stands = queue > aim / 2 && sample->unsent > 0;
+    bool stood = pace->stood, stands = queue > aim / 2 && sample->waits;
     uint64_t passed = sample->now - last.now;
     pace->last = *sample;
     pace->stood = stands;

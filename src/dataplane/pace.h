@@ -15,7 +15,7 @@ struct pace_sample { /* of TCP_INFO */
     uint64_t now; /* us */
     uint32_t rtt, rtt_min; /* us */
     uint64_t delivered; /* octets that arrived since the stream began */
-    uint32_t unsent; /* octets that wait in the socket: 0: whoever sends has no more */
+    bool waits; /* there is more than the socket takes; else whoever sends is what is slow */
 };
 struct pace {
     uint64_t rate; /* octets a second to pace at; 0: not at all */
@@ -23,7 +23,7 @@ struct pace {
     size_t quantum; /* octets of one write */
     uint64_t arrives; /* smoothed octets a second, 0: not known yet */
     struct pace_sample last;
-    bool stood; /* a queue, and octets for it, when that was taken */
+    bool stood; /* a queue, and more for it, when that was taken */
     uint64_t long_since; /* us: since when round trips are too long although we hold back; 0: they are not */
     uint64_t yields_until; /* us: others fill the queue, which no restraint of ours can help */
 };

@@ -58,6 +58,19 @@ void queue_line_init(struct queue_line *line, uint32_t number, size_t quantum) {
     line->quantum = quantum;
 }
 
+bool queue_line_waits(const struct queue_line *line) {
+    const struct queue_flow *flow;
+    TAILQ_FOREACH(flow, &line->fresh, next) {
+        if (!STAILQ_EMPTY(&flow->bursts))
+            return true;
+    }
+    TAILQ_FOREACH(flow, &line->others, next) {
+        if (!STAILQ_EMPTY(&flow->bursts))
+            return true;
+    }
+    return false;
+}
+
 /* ---- in ---- */
 
 static void shed(struct queue *queue, size_t most) {

@@ -61,6 +61,9 @@ static inline bool queue_line_empty(const struct queue_line *line) {
     return TAILQ_EMPTY(&line->fresh) && TAILQ_EMPTY(&line->others);
 }
 
+/* Whether there is a burst; flows that have just sent their last one stay in the line until it would be their turn. */
+bool queue_line_waits(const struct queue_line *);
+
 struct queue_counters {
     uint64_t marked, dropped; /* bursts that were marked, packets that CoDel took */
     uint64_t shed; /* packets that had to go because the queue was full */

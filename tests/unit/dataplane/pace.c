@@ -35,7 +35,7 @@ static void step(struct line *line, struct pace *pace) {
     struct pace_sample sample = {.now = line->now,
         .rtt = (uint32_t)(line->rtt_min + line->extra + line->queue / line->rate * 1e6),
         .rtt_min = (uint32_t)line->rtt_min,
-        .unsent = limited ? 0 : 10000,
+        .waits = !limited,
         .delivered = (uint64_t)line->delivered};
     pace_update(pace, &sample);
 }

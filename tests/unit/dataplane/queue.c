@@ -85,6 +85,24 @@ static void a_flow_that_had_nothing_waiting_goes_first(void **state) {
     queue_free(queue);
 }
 
+static void a_line_waits_while_a_burst_does_and_not_for_a_flow_that_sent_its_last(void **state) {
+    (void)state;
+    struct queue *queue = queue_new(1);
+    struct queue_line line;
+    uint16_t port = 0;
+    queue_line_init(&line, 1, QUANTUM);
+    assert_false(queue_line_waits(&line));
+    put_flow(queue, &line, 1000, 100, 0);
+    put_flow(queue, &line, 2000, 100, 0);
+    assert_true(queue_line_waits(&line));
+    assert_true(take(queue, &line, 0, &port) > 0);
+    assert_true(queue_line_waits(&line));
+    assert_true(take(queue, &line, 0, &port) > 0);
+    assert_false(queue_line_waits(&line));
+    assert_false(queue_line_empty(&line)); /* their turn tells */
+    queue_free(queue);
+}
+
 static void flows_share_by_octets_whatever_their_packets(void **state) {
     (void)state;
     struct queue *queue = queue_new(1);
@@ -266,6 +284,7 @@ static void a_short_wait_or_a_single_burst_is_left_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flow_that_had_nothing_waiting_goes_first),
+        cmocka_unit_test(a_line_waits_while_a_burst_does_and_not_for_a_flow_that_sent_its_last),
         cmocka_unit_test(flows_share_by_octets_whatever_their_packets),
         cmocka_unit_test(what_is_full_loses_the_oldest_of_the_flow_that_has_most),
         cmocka_unit_test(lines_are_apart_and_one_is_cleared_alone),
