@@ -1,7 +1,7 @@
 /* plane.c: the data plane alone, to be measured beside bound.c: one worker, one SA with fixed keys, no IKE. It takes the
  * first connection (or makes one), or a pair of UDP ports, and carries the TUN until it is killed.
  *
- * usage: plane TUN listen|connect ADDRESS PORT tcp|udp PEER-ADDRESS */
+ * usage: plane TUN listen|connect ADDRESS PORT tcp|udp PEER-ADDRESS [aggfrag] */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,12 +38,13 @@ static int tun_open(const char *name) {
     return fd;
 }
 
-static struct esp_sa *sa_new(uint32_t in, uint32_t out) {
+static struct esp_sa *sa_new(uint32_t in, uint32_t out, bool aggfrag) {
     static uint8_t key[64] = "a key for measuring";
     struct error error = {0};
     struct esp_config config = {.spi_in = in,
         .spi_out = out,
         .suite = {.encr = ENCR_AES_GCM_16, .key_bits = 128, .integ = AUTH_NONE},
+        .aggfrag = aggfrag,
         .replay_window = 1024};
     config.key_in = config.key_out = span_of(key, cipher_key_length(config.suite));
     struct selector any = {.first = {.family = 4}, .last = {.family = 4}, .port_last = 65535};
@@ -113,8 +114,9 @@ static void report_for_ever(struct worker *worker) {
 }
 
 int main(int count, char **word) {
-    if (count != 7) {
-        fprintf(stderr, "usage: plane TUN listen|connect ADDRESS PORT tcp|udp PEER-ADDRESS\n");
+    bool aggfrag = count == 8 && strcmp(word[7], "aggfrag") == 0;
+    if (count != 7 && !aggfrag) {
+        fprintf(stderr, "usage: plane TUN listen|connect ADDRESS PORT tcp|udp PEER-ADDRESS [aggfrag]\n");
         return 2;
     }
     bool listens = word[2][0] == 'l', udp = word[5][0] == 'u';
@@ -144,7 +146,7 @@ int main(int count, char **word) {
     post(worker, (struct worker_command){.kind = WORKER_TRAFFIC,
                      .traffic = {.verb = TRAFFIC_INSTALL,
                          .anchor = ANCHOR,
-                         .sa = listens ? sa_new(0x1000, 0x2000) : sa_new(0x2000, 0x1000),
+                         .sa = listens ? sa_new(0x1000, 0x2000, aggfrag) : sa_new(0x2000, 0x1000, aggfrag),
                          .outbound_now = true}});
     report_for_ever(worker);
     worker_free(worker);

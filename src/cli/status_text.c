@@ -121,8 +121,9 @@ static void print_child(FILE *out, const json_t *child) {
     print_list(out, json_object_get(child, "ts_local"));
     fputs(" <-> ", out);
     print_list(out, json_object_get(child, "ts_remote"));
-    fprintf(out, " on %s%s", text_of(child, "tun"),
-        strcmp(text_of(child, "mode"), "transport") == 0 ? ", transport mode" : "");
+    fprintf(out, " on %s%s%s", text_of(child, "tun"),
+        strcmp(text_of(child, "mode"), "transport") == 0 ? ", transport mode" : "",
+        json_is_true(json_object_get(child, "aggfrag")) ? ", AGGFRAG" : "");
     print_protoports(out, child);
     fputs("\n            ", out);
     print_algorithms(out, child, false);

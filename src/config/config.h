@@ -94,6 +94,7 @@ struct config_connection {
     int us; /* 0: left is us, 1: right is us, -1: not known before the host's addresses are: config_orient */
     struct proposal_list ike, esp; /* PROTOCOL_IKE and PROTOCOL_ESP, in the file's order, or the defaults */
     bool pfs, transport, mobike, esn_yes, esn_no; /* esn=yes|no|either: proposals carry them already */
+    bool aggfrag; /* many packets in one of ESP, where the peer can (RFC 9347) */
     bool mobike_nat; /* moves over UDP through a NAT are wanted */
     uint64_t udp_retry_s; /* MOBIKE: how often UDP is tried while TCP or TLS carries; 0: never */
     bool fragmentation;

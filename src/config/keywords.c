@@ -77,6 +77,8 @@ const struct keyword keywords_done[] = {
 
     {"accept-redirect", CONN(accept_redirect), .read = read_bool},
     {"accept-redirect-to", CONN(accept_redirect_to), .read = read_gateways},
+    {"aggfrag", CONN(aggfrag), .read = read_bool},
+    {"iptfs", CONN(aggfrag), .read = read_bool, .same_as = "aggfrag"},
     {"also", WHOLE_CONN, .read = read_also, .repeats = true},
     {"authby", WHOLE_CONN, .read = read_authby},
     {"auto", CONN(start), .read = read_choice, .choice = autos},

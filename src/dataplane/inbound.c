@@ -4,6 +4,20 @@
 
 #include <event2/event.h>
 
+/* What was put together lies where the next one will. */
+static void add_aggregate(struct tun *tun, struct aggfrag_walk *walk) {
+    uint8_t *inner;
+    size_t length;
+    bool pieced;
+    while (aggfrag_next(walk, &inner, &length, &pieced)) {
+        if (tun == NULL)
+            continue;
+        join_add(&tun->joiner, inner, length);
+        if (pieced)
+            join_flush(&tun->joiner);
+    }
+}
+
 /* Sorts what traffic_receive found; false: corrupt. */
 static bool sort(struct worker *worker, const struct carrier *carrier, size_t count) {
     struct tun *tun;
@@ -15,6 +29,9 @@ static bool sort(struct worker *worker, const struct carrier *carrier, size_t co
             if ((tun = tun_find(worker, frame->device)) != NULL)
                 join_add(&tun->joiner, frame->inner, frame->inner_length);
             rebuilt = rebuilt || frame->rebuilt;
+            break;
+        case TRAFFIC_IS_AGGREGATE:
+            add_aggregate(tun_find(worker, frame->device), &frame->walk);
             break;
         case TRAFFIC_IS_IKE:
             report_ike(worker, carrier, frame->message);

@@ -30,6 +30,7 @@ struct event_base;
 #define LINK_BUCKETS 8192
 #define RETRY_MS 2
 #define SEND_AT ((size_t)65536) /* so many octets of frames leave in one write */
+#define AGGREGATE_MAX ((size_t)65535) /* of a payload in AGGFRAG mode, on a stream */
 #define FRAMES_MAX (SEND_AT + 2 * (FRAME_MAX + 256))
 #define UDP_PAYLOAD_MAX ((size_t)65487) /* 65,535 less the largest headers of IPv4 and UDP, options included */
 
@@ -99,6 +100,8 @@ struct outbound {
     size_t jobs; /* not yet sealed */
     size_t used; /* octets of frames, sealed or not */
     size_t packets; /* in frames */
+    struct aggfrag_fill fill; /* behind them: a payload of an SA in AGGFRAG mode */
+    uint8_t whole[TUN_READ_MAX]; /* a packet that goes in pieces */
     uint8_t frames[FRAMES_MAX];
 };
 
@@ -215,6 +218,17 @@ void outlet_rest(struct worker *, struct outlet *); /* its carrier takes no more
 void outlet_clear(struct worker *, struct outlet *); /* drops what waits */
 /* What one read of a device gave, once more. */
 void outbound_again(struct worker *, uint32_t device, const uint8_t *octets, size_t length);
+
+void outbound_seal_if_full(struct worker *);
+/* Octets of frames, and of the payload that is being filled. */
+static inline size_t outbound_gathered(const struct outbound *out) {
+    return out->used + (out->fill.payload == NULL ? 0 : out->field + out->offset + out->fill.used);
+}
+
+/* ---- aggregate.c ---- */
+/* Cuts up to `most` octets of packets into payloads. Returns how many octets. */
+size_t aggregate_pack(struct worker *, struct cut *, size_t most);
+void aggregate_close(struct worker *); /* the payload that is being filled, if any, is to be sealed as it is */
 
 /* ---- hold.c ---- */
 void hold_add(struct worker *, uint32_t device, const uint8_t *octets, size_t length); /* as read; copied */

@@ -40,9 +40,12 @@ static void seal(struct worker *worker, struct outbound *out) {
     while (sealed < out->jobs && out->job[sealed].length > 0)
         sealed++;
     if (sealed < out->jobs) {
+        size_t lost = 0;
+        for (size_t i = sealed; i < out->jobs; i++)
+            lost += out->job[i].packets;
         out->used = (size_t)(out->job[sealed].packet - out->field - out->frames);
-        out->packets -= out->jobs - sealed;
-        counter_add(&worker->counters.drops_no_sa, out->jobs - sealed);
+        out->packets -= lost;
+        counter_add(&worker->counters.drops_no_sa, lost);
     }
     traffic_sealed(worker->traffic, &out->route, &worker->traffic_reports);
     report_traffic(worker, NULL);
@@ -55,8 +58,15 @@ static void seal(struct worker *worker, struct outbound *out) {
             .local = out->route.carrier->local,
             .remote = out->route.carrier->remote};
     size_t sent = udp_send_packets(worker, out->datagram, sealed);
-    counter_add(&worker->counters.drops_queue, sealed - sent);
+    for (size_t i = sent; i < sealed; i++)
+        counter_add(&worker->counters.drops_queue, out->job[i].packets);
     out->used = out->packets = 0;
+}
+
+void outbound_seal_if_full(struct worker *worker) {
+    struct outbound *out = &worker->out;
+    if (out->jobs == ESP_BATCH_MAX || (out->field == 0 && out->used >= SEND_AT))
+        seal(worker, out);
 }
 
 /* All that was gathered leaves. */
@@ -64,6 +74,7 @@ static void send_all(struct worker *worker) {
     struct outbound *out = &worker->out;
     if (out->route.sa == NULL)
         return;
+    aggregate_close(worker);
     seal(worker, out);
     if (out->link != NULL && out->used > 0)
         write_stream(worker, out);
@@ -107,20 +118,20 @@ static size_t pack(struct worker *worker, struct cut *cut, size_t most) {
         if (out->field > 0)
             frame_header(out->frames + out->used, sealed);
         out->job[out->jobs++] =
-            (struct esp_seal_job){.packet = packet, .inner = inner - strip, .next_header = next_header};
+            (struct esp_seal_job){.packet = packet, .inner = inner - strip, .next_header = next_header, .packets = 1};
         out->used += out->field + sealed;
         out->packets++;
         octets += inner;
-        if (out->jobs == ESP_BATCH_MAX || (out->field == 0 && out->used >= SEND_AT))
-            seal(worker, out);
+        outbound_seal_if_full(worker);
     }
     return octets;
 }
 
 static size_t largest_inner(const struct tun *tun, const struct traffic_route *route) {
+    size_t header = esp_sa_config(route->sa)->aggfrag ? AGGFRAG_HEADER_LENGTH : 0;
     if (route->carrier->transport != TRANSPORT_UDP)
-        return esp_inner_max(route->sa, FRAME_PAYLOAD_MAX);
-    size_t fits = esp_inner_max(route->sa, UDP_PAYLOAD_MAX), mtu = tun != NULL ? tun->mtu : 0;
+        return esp_inner_max(route->sa, FRAME_PAYLOAD_MAX) - header;
+    size_t fits = esp_inner_max(route->sa, UDP_PAYLOAD_MAX) - header, mtu = tun != NULL ? tun->mtu : 0;
     if (route->strip > 0) /* no pieces of packets, but pieces of datagrams */
         return fits;
     return mtu > 0 && mtu < fits ? mtu : fits;
@@ -179,13 +190,14 @@ static size_t one_turn(struct worker *worker, struct outlet *outlet, uint64_t no
         return 0;
     }
     worker->out.route = burst->route; /* of another protocol, maybe */
-    size_t octets = pack(worker, &burst->cut, most);
+    bool aggregates = esp_sa_config(burst->route.sa)->aggfrag;
+    size_t octets = aggregates ? aggregate_pack(worker, &burst->cut, most) : pack(worker, &burst->cut, most);
     queue_took(worker->queue, burst, octets);
     if (TAILQ_NEXT(outlet, next) != NULL) {
         TAILQ_REMOVE(&worker->ready, outlet, next);
         TAILQ_INSERT_TAIL(&worker->ready, outlet, next);
     }
-    if (worker->out.used >= outlet->line.quantum)
+    if (outbound_gathered(&worker->out) >= outlet->line.quantum)
         send_all(worker); /* the outlet may be gone with its stream */
     return octets;
 }

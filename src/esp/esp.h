@@ -18,6 +18,10 @@ struct esp_config {
     struct cipher_suite suite;
     struct span key_in, key_out, integ_in, integ_out; /* read during esp_sa_new only */
     bool esn, transport;
+    bool aggfrag; /* negotiated (RFC 9347): all that goes either way is AGGFRAG payloads; tunnel mode only */
+    bool whole_only; /* AGGFRAG: the peer takes no pieces of packets (its D flag) */
+    uint32_t
+        aggfrag_mtu; /* AGGFRAG: over UDP no payload carries more than one inner packet so long; 0: 1,500 outside */
     uint32_t replay_window; /* 64 to 4,096; 0: replay protection is off */
     struct selector_list local, remote; /* what the inner packets may be; transport: of one host each */
     struct address peer_local, peer_remote; /* transport: what the peer calls us and itself; family 0: as we do */
@@ -59,7 +63,8 @@ size_t esp_inner_max(const struct esp_sa *, size_t packet);
 struct esp_seal_job {
     uint8_t *packet;
     size_t inner; /* octets */
-    uint8_t next_header; /* 4 IPv4, 41 IPv6 (tunnel), the protocol (transport), 59 dummy */
+    uint8_t next_header; /* 4 IPv4, 41 IPv6 (tunnel), the protocol (transport), 144 AGGFRAG, 59 dummy */
+    size_t packets; /* AGGFRAG: inner packets that begin in it, for the counters */
     size_t length; /* out: octets from packet, 0: not sealed (sequence numbers used up) */
 };
 /* In order; returns how many were sealed. No allocation. jobs <= ESP_BATCH_MAX. */
@@ -68,6 +73,7 @@ size_t esp_seal(struct esp_sa *, struct esp_seal_job *, size_t jobs);
 /* --- inbound --- */
 enum esp_verdict {
     ESP_INNER = 0, /* authentic, fresh, inside the selectors: *inner is set */
+    ESP_AGGREGATE, /* authentic and fresh, *inner is an AGGFRAG payload: aggfrag_open says what is inside */
     ESP_DUMMY, /* authentic, fresh, next header 59: drop silently */
     ESP_FORGED, /* failed authentication */
     ESP_MALFORMED, /* too short, bad padding */
@@ -81,10 +87,43 @@ struct esp_open_job {
     uint8_t *inner; /* out: in place; TFC padding behind it is cut off */
     size_t inner_length;
     uint8_t next_header;
+    uint64_t sequence; /* of what is authentic and fresh */
 };
 /* All jobs have this SA's SPI. Opens, then admits in order: replay window and selectors, and counts. `now` for
- * last_in_ms. jobs <= ESP_BATCH_MAX. Returns how many were authentic and fresh (ESP_INNER, ESP_DUMMY, ESP_POLICY). */
+ * last_in_ms. jobs <= ESP_BATCH_MAX. Returns how many were authentic and fresh (ESP_INNER, ESP_AGGREGATE, ESP_DUMMY, ESP_POLICY). */
 size_t esp_open(struct esp_sa *, uint64_t now, struct esp_open_job *, size_t jobs);
+
+/* --- AGGFRAG (RFC 9347): many inner packets in one ESP packet, and one inner packet in pieces ---
+ * Out: a payload is filled where it will be sealed, its header first. */
+#define ESP_NEXT_AGGFRAG ((uint8_t)144)
+#define AGGFRAG_HEADER_LENGTH ((size_t)4)
+struct aggfrag_fill {
+    uint8_t *payload; /* NULL: none is being filled */
+    size_t used, room; /* octets, header included */
+    size_t packets; /* inner packets that begin here */
+};
+/* `rest`: octets of an inner packet that began in the payload before, of the same SA, and are not yet sent. */
+void aggfrag_begin(struct aggfrag_fill *, uint8_t *payload, size_t room, size_t rest);
+/* Where an inner packet of `length` octets goes; NULL: there is no room for all of it. */
+uint8_t *aggfrag_whole(struct aggfrag_fill *, size_t length);
+/* Copies as much of packet[done..length) as there is room for, and returns how many octets. What is left must go first
+ * into the SA's next payload. */
+size_t aggfrag_part(struct aggfrag_fill *, const uint8_t *packet, size_t length, size_t done);
+
+/* In: what an ESP_AGGREGATE job carried, one inner packet after the other, in the order of their SA's payloads as they came. Whole
+ * ones lie in place; one that came in pieces is put together in memory of the SA, where it stays until the next call. All
+ * are inside the selectors; others are counted as policy_drops. Pieces that never become a packet are forgotten when
+ * newer ones need their place. */
+struct aggfrag_walk {
+    struct esp_sa *sa; /* must live as long as the walk */
+    uint8_t *at;
+    size_t left;
+    uint64_t sequence;
+    bool opened; /* the header was read */
+};
+void aggfrag_open(struct aggfrag_walk *, struct esp_sa *, const struct esp_open_job *);
+/* False: no more. *pieced: it was put together, and must be done with before the next call. */
+bool aggfrag_next(struct aggfrag_walk *, uint8_t **inner, size_t *length, bool *pieced);
 
 /* --- transport mode (RFC 4303 section 3.1.1): the IP header stays behind, and is made again from the selectors' hosts ---
  * Octets in front of what is sealed, and its next header. False: a fragment, which can't be sent so. */

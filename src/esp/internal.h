@@ -29,6 +29,8 @@ void window_mark(struct replay_window *, uint64_t sequence);
  * window that it is a late packet rather than one of the next 2^32, or before the first number of all. */
 MUST_USE bool window_extend(const struct replay_window *, uint32_t low, uint64_t *sequence);
 
+struct pieces; /* pieces.c: of AGGFRAG payloads */
+
 struct esp_sa {
     struct esp_config config; /* without keys */
     struct cipher *out, *in;
@@ -41,6 +43,7 @@ struct esp_sa {
     uint64_t
         checksum_shift; /* transport: to be added to a checksum's sum; 0: the peer sees the addresses that we see */
     struct replay_window window;
+    struct pieces *pieces; /* NULL before the first one came */
     struct esp_counters counters;
 };
 
@@ -53,9 +56,31 @@ struct esp_aad {
 void esp_aad_set(
     const struct esp_sa *, const uint8_t *packet, uint64_t sequence, struct esp_aad *, struct cipher_job *);
 
+/* pieces.c: inner packets that came in pieces (RFC 9347 section 2.2.3), in any order of the outer packets. A piece is what one
+ * payload has of a packet: its end or its middle in front, its beginning behind. An empty piece that neither begins nor ends
+ * is a payload that is all padding. Memory is bounded: PIECES_RUNS packets may be incomplete at once. */
+#define PIECES_RUNS 8
+#define INNER_MAX ((size_t)65575) /* the longest packet: IPv6 without jumbograms */
+struct piece {
+    uint64_t sequence; /* of the ESP packet */
+    bool begins, ends;
+    const uint8_t *octets;
+    size_t length;
+};
+struct pieces *pieces_new(void); /* NULL: no memory */
+void pieces_free(struct pieces *);
+/* Takes a piece; the whole packet, in memory that stays as it is until the next call, or empty. */
+struct span pieces_add(struct pieces *, const struct piece *);
+/* The payload of that number has no end of an earlier packet, or no beginning of a later one: who waits for it waits in vain. */
+void pieces_none_before(struct pieces *, uint64_t sequence);
+void pieces_none_behind(struct pieces *, uint64_t sequence);
+
 /* transport.c: what is needed once, and whether a payload may come from the other host. */
 MUST_USE bool transport_set(struct esp_sa *, struct error *);
 bool transport_allows_in(const struct esp_sa *, const struct esp_open_job *);
+
+/* open.c: a whole IP packet inside the selectors, behind which there may be more: *total octets are its own. */
+bool inner_allowed(const struct esp_sa *, const uint8_t *packet, size_t length, uint8_t family, size_t *total);
 
 /* Whether a packet that came out may come from `remote` and go to `local`. */
 bool esp_sa_allows_in(const struct esp_sa *, const struct flow *);

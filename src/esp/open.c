@@ -66,17 +66,15 @@ static bool read_trailer(struct esp_open_job *job, const struct cipher_job *open
     return true;
 }
 
-/* Tunnel mode: a whole IP packet inside the selectors; what lies behind it is TFC padding and cut off. */
-static bool inside_selectors(const struct esp_sa *sa, struct esp_open_job *job) {
+bool inner_allowed(const struct esp_sa *sa, const uint8_t *packet, size_t length, uint8_t family, size_t *total) {
     struct flow flow;
-    size_t total;
-    if (!inner_parse(job->inner, job->inner_length, &flow, &total))
-        return false;
+    return inner_parse(packet, length, &flow, total) && flow.source.family == family && esp_sa_allows_in(sa, &flow);
+}
+
+/* Tunnel mode: what lies behind the packet is TFC padding and cut off. */
+static bool inside_selectors(const struct esp_sa *sa, struct esp_open_job *job) {
     uint8_t family = job->next_header == ESP_NEXT_IPV4 ? 4 : job->next_header == ESP_NEXT_IPV6 ? 6 : 0;
-    if (flow.source.family != family || !esp_sa_allows_in(sa, &flow))
-        return false;
-    job->inner_length = total;
-    return true;
+    return inner_allowed(sa, job->inner, job->inner_length, family, &job->inner_length);
 }
 
 static enum esp_verdict judge(const struct esp_sa *sa, struct esp_open_job *job, const struct cipher_job *opened) {
@@ -84,6 +82,8 @@ static enum esp_verdict judge(const struct esp_sa *sa, struct esp_open_job *job,
         return ESP_MALFORMED;
     if (job->next_header == ESP_NEXT_NONE)
         return ESP_DUMMY;
+    if (sa->config.aggfrag) /* nothing else may go by such an SA (RFC 9347 section 2.3) */
+        return job->next_header == ESP_NEXT_AGGFRAG ? ESP_AGGREGATE : ESP_POLICY;
     bool inside = sa->config.transport ? transport_allows_in(sa, job) : inside_selectors(sa, job);
     return inside ? ESP_INNER : ESP_POLICY;
 }
@@ -102,11 +102,12 @@ static bool admit(struct esp_sa *sa, struct esp_open_job *job, uint64_t sequence
         return false;
     }
     window_mark(&sa->window, sequence);
+    job->sequence = sequence;
     job->verdict = judge(sa, job, opened);
     if (job->verdict == ESP_INNER) {
         tally->packets++;
         tally->octets += job->inner_length;
-    } else {
+    } else if (job->verdict != ESP_AGGREGATE) {
         job->inner = NULL;
         job->inner_length = 0;
     }

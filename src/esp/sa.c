@@ -25,6 +25,9 @@ static bool check(const struct esp_config *config, struct error *err) {
         (config->replay_window < ESP_REPLAY_MIN || config->replay_window > ESP_REPLAY_MAX))
         return fail(err, OURS, NOTIFY_NONE, "a replay window of %u packets; it is 0 or %u to %u",
             (unsigned)config->replay_window, ESP_REPLAY_MIN, ESP_REPLAY_MAX);
+    if (config->aggfrag && config->transport)
+        return fail(
+            err, OURS, NOTIFY_NONE, "AGGFRAG is for tunnel mode (RFC 9347 section 5.1), and this is transport mode");
     if (config->local.count > SELECTORS_MAX || config->remote.count > SELECTORS_MAX)
         return fail(err, OURS, NOTIFY_NONE, "more than %d traffic selectors", SELECTORS_MAX);
     return true;
@@ -76,6 +79,7 @@ void esp_sa_free(struct esp_sa *sa) {
     cipher_free(sa->out);
     cipher_free(sa->in);
     iv_maker_free(sa->iv_maker);
+    pieces_free(sa->pieces);
     free(sa);
 }
 

@@ -51,8 +51,9 @@ size_t esp_seal(struct esp_sa *sa, struct esp_seal_job *job, size_t jobs) {
         job[i].length = (size_t)(cipher_job[i].icv - job[i].packet) + sa->icv_length;
         if (job[i].next_header == ESP_NEXT_NONE)
             continue;
-        packets++;
-        octets += job[i].inner;
+        bool many = job[i].next_header == ESP_NEXT_AGGFRAG;
+        packets += many ? job[i].packets : 1;
+        octets += job[i].inner - (many ? AGGFRAG_HEADER_LENGTH : 0);
     }
     counter_add(&sa->counters.packets_out, packets);
     counter_add(&sa->counters.bytes_out, octets);

@@ -65,6 +65,8 @@ static struct child *child_add(struct ike_sa *sa, const struct deal *deal) {
         .ke = deal->chosen.ke,
         .esn = deal->chosen.esn,
         .transport = deal->transport,
+        .aggfrag = deal->aggfrag,
+        .aggfrag_whole_only = deal->aggfrag_whole_only,
         .local = deal->local,
         .remote = deal->remote,
         .peer_local = deal->peer_local,
@@ -153,6 +155,8 @@ bool child_write_request(struct ike_sa *sa, struct turn *turn, const struct ike_
         return fail(err, CONFIG, NOTIFY_NONE, "Child SA %s: there is no ESP proposal to offer", config->name);
     if (old != NULL ? old->about.transport : config->transport)
         notify_add(m, NOTIFY_USE_TRANSPORT_MODE, span_of(NULL, 0));
+    else if (config->aggfrag)
+        aggfrag_add(m);
     sa_add(m, &offered);
     if (!in_auth) {
         random_fill(&sa->random, r->nonce, sizeof r->nonce);
@@ -236,7 +240,7 @@ bool child_read_response(struct ike_sa *sa, struct turn *turn, const struct payl
     deal->spi_out = (uint32_t)deal->chosen.spi;
     deal->transport = notify_find(list, NOTIFY_USE_TRANSPORT_MODE, &notify);
     selectors_wanted(sa, config, deal->old, &local, &remote);
-    if (!mode_is_right(config, deal, err))
+    if (!mode_is_right(config, deal, err) || !aggfrag_confirm(list, deal, err))
         return false;
     if (deal->transport && !see_as_we_do(&local, &remote, deal))
         deal->local.count = 0;
@@ -339,6 +343,7 @@ bool child_accept(struct ike_sa *sa, struct turn *turn, const struct payload_lis
         return fail(err, PEER, NOTIFY_INVALID_SYNTAX, "the peer offers an ESP SPI of zero");
     deal->spi_in = child_new_spi(sa);
     deal->spi_out = (uint32_t)deal->chosen.spi;
+    aggfrag_accept(list, deal);
     return true;
 }
 
@@ -368,6 +373,8 @@ bool child_accept_keys(struct ike_sa *sa, struct turn *turn, const struct payloa
 void child_write_response(const struct deal *deal, struct key_exchange *ke, struct message_writer *m) {
     if (deal->transport)
         notify_add(m, NOTIFY_USE_TRANSPORT_MODE, span_of(NULL, 0));
+    if (deal->aggfrag)
+        aggfrag_add(m);
     chosen_add(m, &deal->chosen, deal->spi_in);
     if (!deal->in_auth)
         payload_add(m, PAYLOAD_NONCE, deal->nr);

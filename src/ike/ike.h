@@ -38,6 +38,7 @@ struct ike_child_config {
      * address of that side of the carrier. */
     struct selector_list local, remote;
     bool transport; /* type=transport: asks for USE_TRANSPORT_MODE */
+    bool aggfrag; /* asks for USE_AGGFRAG, and takes it (RFC 9347); not in transport mode */
     bool pfs; /* CREATE_CHILD_SA carries KE */
     uint32_t replay_window; /* packets; passed through into ike_child */
     uint64_t lifetime_ms; /* hard; rekeyed earlier, by rekey_margin_ms and fuzz */
@@ -99,6 +100,8 @@ struct ike_child {
     struct cipher_suite suite;
     uint16_t ke; /* group of a PFS exchange, KE_NONE without */
     bool esn, transport;
+    bool aggfrag; /* USE_AGGFRAG was agreed on (RFC 9347) */
+    bool aggfrag_whole_only; /* the peer puts no pieces of packets together */
     struct selector_list local, remote; /* narrowed */
     struct address peer_local,
         peer_remote; /* transport: what the peer calls us and itself, where a NAT between makes that

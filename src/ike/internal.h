@@ -214,11 +214,19 @@ void children_timers(struct ike_sa *, struct turn *);
 uint64_t children_deadline(const struct ike_sa *);
 void children_free(struct ike_sa *);
 
+/* --- child_aggfrag.c: USE_AGGFRAG, RFC 9347 section 5.1; below, struct deal --- */
+struct deal;
+void aggfrag_add(struct message_writer *); /* we require nothing of the peer */
+/* Initiator, after the mode is known: whether the peer agrees, and to what. */
+MUST_USE bool aggfrag_confirm(const struct payload_list *, struct deal *, struct error *);
+void aggfrag_accept(const struct payload_list *, struct deal *); /* Responder, likewise */
+
 /* --- child_deal.c: shared by IKE_AUTH, new Child SAs and rekeys --- */
 struct deal {
     const struct ike_child_config *config;
     const struct child *old; /* being rekeyed, else NULL */
     bool initiator, transport, in_auth;
+    bool aggfrag, aggfrag_whole_only; /* as in struct ike_child */
     uint32_t spi_in, spi_out;
     struct chosen chosen;
     struct selector_list local, remote;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static struct esp_sa *make_esp(const struct ike_child *ike, struct error *err) {
+static struct esp_sa *make_esp(const struct ike_child *ike, uint32_t mtu, struct error *err) {
     struct esp_config config = {
         .spi_in = ike->spi_in,
         .spi_out = ike->spi_out,
@@ -15,6 +15,9 @@ static struct esp_sa *make_esp(const struct ike_child *ike, struct error *err) {
         .integ_out = span_of(ike->integ_out, cipher_integ_length(ike->suite)),
         .esn = ike->esn,
         .transport = ike->transport,
+        .aggfrag = ike->aggfrag,
+        .whole_only = ike->aggfrag_whole_only,
+        .aggfrag_mtu = mtu,
         .replay_window = ike->config ? ike->config->replay_window : ESP_REPLAY_MIN,
         .local = ike->local,
         .remote = ike->remote,
@@ -34,9 +37,9 @@ static void wipe_keys(struct ike_child *ike) {
 static void say_child(struct peers *peers, const struct peer *peer, const struct ike_child *ike) {
     char local[SELECTORS_TEXT_MAX], remote[SELECTORS_TEXT_MAX];
     bool udp = peer->carrier.transport == TRANSPORT_UDP, tcp = peer->carrier.transport == TRANSPORT_TCP;
-    action_say(peers, peer, ike->replaces ? STEP_CHILD_REKEYED : STEP_CHILD_UP, "Child SA %s: %s <-> %s, %sESP in %s",
+    action_say(peers, peer, ike->replaces ? STEP_CHILD_REKEYED : STEP_CHILD_UP, "Child SA %s: %s <-> %s, %s%sESP in %s",
         ike->replaces ? "rekeyed" : "installed", selectors_text(&ike->local, local),
-        selectors_text(&ike->remote, remote), ike->transport ? "transport mode, " : "",
+        selectors_text(&ike->remote, remote), ike->transport ? "transport mode, " : "", ike->aggfrag ? "AGGFRAG, " : "",
         udp   ? "UDP"
         : tcp ? "TCP"
               : "TLS");
@@ -50,7 +53,8 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     }
     bool taken = table_get(&peers->by_child, ike->spi_in) != NULL; /* chosen twice in the same round trip */
     struct child *child = taken ? NULL : calloc(1, sizeof *child);
-    struct esp_sa *esp = child && table_put(&peers->by_child, ike->spi_in, child) ? make_esp(ike, &err) : NULL;
+    struct esp_sa *esp =
+        child && table_put(&peers->by_child, ike->spi_in, child) ? make_esp(ike, peer->conn->config.mtu, &err) : NULL;
     if (esp)
         secrets_tell_child(peers, peer, ike);
     wipe_keys(ike);
@@ -66,7 +70,7 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
         .ike = *ike,
         .counters = esp_sa_counters(esp),
         .since = peers->now,
-        .overhead = esp_seal_offset(esp) + esp_seal_trailer_max(esp)};
+        .overhead = esp_seal_offset(esp) + (ike->aggfrag ? AGGFRAG_HEADER_LENGTH : 0) + esp_seal_trailer_max(esp)};
     peer->children = child;
     peer->child_count++;
     claim_enter(peers, peer, child);

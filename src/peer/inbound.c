@@ -73,6 +73,12 @@ static void judge(struct inbound *in, const struct installed *installed, const s
         if (esp_sa_config(installed->sa)->transport)
             rebuild(in, installed, job);
         break;
+    case ESP_AGGREGATE:
+        frame->verdict = TRAFFIC_IS_AGGREGATE;
+        frame->anchor = installed->anchor->number;
+        frame->device = installed->device;
+        aggfrag_open(&frame->walk, installed->sa, job);
+        break;
     case ESP_FORGED:
         if (in->strikes)
             corrupt(in, "an ESP packet failed its integrity check");

@@ -291,7 +291,13 @@ struct traffic_reports {
 };
 void traffic_apply(struct traffic *, uint64_t now, const struct traffic_command *, struct traffic_reports *);
 
-enum traffic_verdict { TRAFFIC_IS_INNER, TRAFFIC_IS_IKE, TRAFFIC_IS_NOTHING, TRAFFIC_IS_CORRUPT };
+enum traffic_verdict {
+    TRAFFIC_IS_INNER,
+    TRAFFIC_IS_AGGREGATE, /* any number of inner packets */
+    TRAFFIC_IS_IKE,
+    TRAFFIC_IS_NOTHING,
+    TRAFFIC_IS_CORRUPT
+};
 struct traffic_frame {
     uint8_t *payload; /* as framing gives it: after the length field; opened in place */
     size_t length;
@@ -301,7 +307,9 @@ struct traffic_frame {
         inner; /* out, INNER: in the payload, or (rebuilt: transport mode) in memory of `traffic` until its next call */
     bool rebuilt; /* out */
     size_t inner_length;
-    uint32_t anchor, device; /* out, INNER */
+    uint32_t anchor, device; /* out, INNER and AGGREGATE */
+    struct aggfrag_walk
+        walk; /* out, AGGREGATE: aggfrag_next gives what is inside, until the next call of traffic_apply */
 };
 /* Frames of one read of one carrier, in order. Batches those of one SA. On CORRUPT the rest is not looked at and the
  * stream is to be closed. *strikes is the stream's own memory for L10 and S12 (start at 0; NULL over UDP). `marker`:

@@ -145,8 +145,9 @@ static void check_window(struct world *world, struct node *from, struct node *to
     struct held_inner held, last;
     if (!inner_hold(world, from, to, &held))
         return;
-    for (uint32_t i = 1; i < size; i++)
-        inner_send(world, from, to);
+    for (uint32_t i = 1; i < size; i++) /* one ESP packet each */
+        if (inner_hold(world, from, to, &last))
+            inner_release(world, &last);
     if (too_late) {
         if (!inner_hold(world, from, to, &last))
             return;

@@ -46,8 +46,32 @@ static bool view_of(const struct node *from, const struct node *to, struct addre
     return there;
 }
 
+/* One ESP packet; returns its length, 0: the SA has no more numbers. `rest`: AGGFRAG's BLOCK-OFFSET. */
+static size_t seal_octets(
+    const struct traffic_route *route, uint8_t *out, const uint8_t *octets, size_t length, size_t rest) {
+    uint8_t *at = out + esp_seal_offset(route->sa);
+    struct esp_seal_job job = {.packet = out, .next_header = route->strip ? route->next_header : 4};
+    if (esp_sa_config(route->sa)->aggfrag) {
+        struct aggfrag_fill fill;
+        aggfrag_begin(&fill, at, AGGFRAG_HEADER_LENGTH + length, rest);
+        aggfrag_part(&fill, octets, length, 0);
+        job.inner = fill.used;
+        job.packets = rest == 0;
+        job.next_header = ESP_NEXT_AGGFRAG;
+    } else {
+        memcpy(at, octets, length);
+        job.inner = length;
+    }
+    return esp_seal(route->sa, &job, 1) == 1 ? job.length : 0;
+}
+
+/* Where AGGFRAG is agreed on, some go in two pieces. */
+static size_t beginning_of(const struct world *world, const struct traffic_route *route, uint32_t number) {
+    return esp_sa_config(route->sa)->aggfrag && (number + world->seed) % 3 == 0 ? 1 + number % (INNER_LENGTH - 1) : 0;
+}
+
 /* The packet as it leaves: sealed, and what it would take. */
-static bool seal(struct world *world, struct node *from, struct node *to, struct held_inner *out) {
+static bool seal(struct world *world, struct node *from, struct node *to, bool pieces, struct held_inner *out) {
     if (world->inners == INNER_MAX)
         return false;
     uint32_t number = (uint32_t)world->inners++;
@@ -60,18 +84,16 @@ static bool seal(struct world *world, struct node *from, struct node *to, struct
     struct traffic_route route;
     if (!traffic_route(from->traffic, 0, packet, sizeof packet, &route) || route.carrier->transport == TRANSPORT_NONE)
         return false;
-    size_t offset = esp_seal_offset(route.sa);
-    memcpy(out->octets + offset, packet + route.strip, sizeof packet - route.strip);
-    struct esp_seal_job job = {.packet = out->octets,
-        .inner = sizeof packet - route.strip,
-        .next_header = route.strip ? route.next_header : 4};
-    if (esp_seal(route.sa, &job, 1) != 1)
+    size_t front = pieces ? beginning_of(world, &route, number) : 0, skip = route.strip + front;
+    out->first_length = front > 0 ? seal_octets(&route, out->first, packet, front, 0) : 0;
+    out->length =
+        seal_octets(&route, out->octets, packet + skip, sizeof packet - skip, front > 0 ? sizeof packet - front : 0);
+    if (out->length == 0)
         return false;
     out->from = from;
     out->number = number;
     out->spi = esp_sa_spi_out(route.sa);
     out->carrier = *route.carrier;
-    out->length = job.length;
     struct traffic_reports reports = {0};
     traffic_sealed(from->traffic, &route, &reports);
     for (size_t i = 0; i < reports.count; i++) {
@@ -84,23 +106,29 @@ static bool seal(struct world *world, struct node *from, struct node *to, struct
 
 bool inner_hold(struct world *world, struct node *from, struct node *to, struct held_inner *held) {
     size_t number = world->inners;
-    bool sealed = seal(world, from, to, held);
+    bool sealed = seal(world, from, to, false, held);
     if (number < world->inners)
         world->inner[number].excused = true;
     from->nat_until = world->now + NAT_MEMORY; /* it left, and was kept back behind the NAT */
     return sealed;
 }
 
-void inner_release(struct world *world, const struct held_inner *held) {
+static void release(struct world *world, const struct held_inner *held, const uint8_t *octets, size_t length) {
     if (held->carrier.transport == TRANSPORT_UDP)
-        network_udp(world, held->from, &held->carrier, span_of(held->octets, held->length));
+        network_udp(world, held->from, &held->carrier, span_of(octets, length));
     else
-        network_stream_send(world, held->from, held->carrier.stream, span_of(held->octets, held->length));
+        network_stream_send(world, held->from, held->carrier.stream, span_of(octets, length));
+}
+
+void inner_release(struct world *world, const struct held_inner *held) {
+    if (held->first_length > 0)
+        release(world, held, held->first, held->first_length);
+    release(world, held, held->octets, held->length);
 }
 
 void inner_send(struct world *world, struct node *from, struct node *to) {
     struct held_inner held;
-    if (!seal(world, from, to, &held))
+    if (!seal(world, from, to, true, &held))
         return;
     watch_esp(world, from, to, &held.carrier);
     inner_release(world, &held);
@@ -130,6 +158,14 @@ void inner_arrives(struct world *world, struct node *at, const uint8_t *packet, 
     world->inner[number].delivered = true;
     world->delivered++;
     hole_sees(world, at, number);
+}
+
+void inner_arrive(struct world *world, struct node *at, struct aggfrag_walk *walk) {
+    uint8_t *packet;
+    size_t length;
+    bool pieced;
+    while (aggfrag_next(walk, &packet, &length, &pieced))
+        inner_arrives(world, at, packet, length);
 }
 
 /* Traffic now and then, sometimes in bursts, for as long as the run lasts; and just when something changes. */

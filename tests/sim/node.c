@@ -204,6 +204,8 @@ void node_payloads(struct node *node, const struct carrier *carrier, bool marker
         *corrupt = true;
     else if (frame.verdict == TRAFFIC_IS_INNER)
         inner_arrives(world, node, frame.inner, frame.inner_length);
+    else if (frame.verdict == TRAFFIC_IS_AGGREGATE)
+        inner_arrive(world, node, &frame.walk);
     else if (frame.verdict == TRAFFIC_IS_IKE)
         node_take(node, peers_receive(node->peers, world->now, carrier, frame.message));
     attacker_was_heard(world, node, carrier);

@@ -98,6 +98,7 @@ static void configure_client(struct world *world, struct node *node, const struc
     config.ike.child[0].remote.selector[0] = host_selector(&world->node[0].inner, 32);
     config.ike.child[0].local.count = config.ike.child[0].remote.count = world->transport ? 0 : 1;
     config.start = PEER_START_AUTO;
+    config.ike.child[0].aggfrag = (world->seed + (uint64_t)node->number) % 5 != 0; /* nothing is drawn for it */
     *node->config = config;
 }
 
@@ -106,6 +107,7 @@ static void configure_east(struct world *world, struct node *node, const struct 
     set_identity(&config.ike.local_id, "east");
     config.may_initiate = false;
     config.after_loss = PEER_AFTER_CLEAR;
+    config.ike.child[0].aggfrag = world->seed % 4 != 0;
     config.ike.child[0].local.selector[0] = host_selector(&node->inner, 32);
     config.ike.child[0].remote.selector[0] = host_selector(&world->node[1].inner, 16);
     config.ike.child[0].local.count = config.ike.child[0].remote.count = world->transport ? 0 : 1;

@@ -132,8 +132,8 @@ struct held_inner {
     struct node *from;
     uint32_t number, spi;
     struct carrier carrier;
-    uint8_t octets[256];
-    size_t length;
+    uint8_t first[256], octets[256]; /* first: AGGFRAG, the beginning of what goes in pieces */
+    size_t first_length, length; /* first_length 0: it goes whole */
 };
 
 /* What the attacker saw arrive somewhere: whole payloads, with the marker, as on a stream or on UDP 4500. */
@@ -249,6 +249,7 @@ bool node_status(const struct node *, const char *connection, struct peer_status
 void inner_send(struct world *, struct node *from, struct node *to);
 bool inner_hold(struct world *, struct node *from, struct node *to, struct held_inner *); /* false: nobody's packet */
 void inner_release(struct world *, const struct held_inner *); /* on the carrier it would have taken */
+void inner_arrive(struct world *, struct node *at, struct aggfrag_walk *); /* all that an AGGFRAG payload brought */
 void inner_arrives(struct world *, struct node *at, const uint8_t *packet, size_t length);
 void inner_event(struct world *, struct event *);
 

@@ -142,6 +142,7 @@ static json_t *child_json(const struct peer_child_status *status, const char *tu
     json_object_set_new(out, "spi_in", hex(child->spi_in, 8));
     json_object_set_new(out, "spi_out", hex(child->spi_out, 8));
     json_object_set_new(out, "mode", json_string(child->transport ? "transport" : "tunnel"));
+    json_object_set_new(out, "aggfrag", json_boolean(child->aggfrag));
     json_object_set_new(out, "ts_local", selectors_json(&child->local));
     json_object_set_new(out, "ts_remote", selectors_json(&child->remote));
     json_object_set_new(out, "protoport_local", protoports_json(&child->local));

@@ -97,6 +97,7 @@ static void keep_common(
 
 static void child_common(const struct config_connection *c, struct ike_child_config *child) {
     child->transport = c->transport;
+    child->aggfrag = c->aggfrag;
     child->pfs = c->pfs;
     child->replay_window = c->replay_window;
     child->lifetime_ms = c->sa_lifetime_s * SECOND;

@@ -329,7 +329,7 @@ static void the_revision_is_of_the_meaning_not_of_the_text(void **state) {
         "dpddelay=9", "dpdtimeout=99", "dpdaction=clear", "retransmit-interval=501", "retransmit-timeout=59",
         "keyingtries=1", "enable-tcp=no", "tcp-remoteport=443", "tcp-congestion=bbr", "replay-window=256", "ike=aes256",
         "esp=aes256", "leftsourceip=10.0.0.1", "leftprotoport=tcp", "leftsubnet=10.0.0.0/16,10.1.0.0/16",
-        "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]", "type=transport"};
+        "leftsubnets={10.0.0.0/16,10.1.0.0/16}", "leftsubnet=10.0.0.0/16[udp]", "type=transport", "aggfrag=yes"};
     uint64_t seen[sizeof others / sizeof others[0] + 1] = {conn("").revision};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char more[64];

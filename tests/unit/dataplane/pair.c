@@ -15,12 +15,17 @@
 
 #define PATIENCE_MS 5000
 
-static struct esp_sa *sa_new(uint32_t in, uint32_t out) {
+static const struct pair_mode usual = {.tun_mtu = 1400};
+
+static struct esp_sa *sa_new(uint32_t in, uint32_t out, const struct pair_mode *mode) {
     static uint8_t key[64];
     struct error error = {0};
     struct esp_config config = {.spi_in = in,
         .spi_out = out,
         .suite = {.encr = ENCR_AES_GCM_16, .key_bits = 128, .integ = AUTH_NONE},
+        .aggfrag = mode->aggfrag,
+        .whole_only = mode->whole_only,
+        .aggfrag_mtu = mode->aggfrag_mtu,
         .replay_window = 1024};
     size_t length = cipher_key_length(config.suite);
     memset(key, 0x5a, sizeof key);
@@ -53,16 +58,16 @@ static void tun_open(int tun[2]) {
         setsockopt(tun[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
 }
 
-static void side_open(struct side *side, uint32_t in, uint32_t out) {
+static void side_open(struct side *side, uint32_t in, uint32_t out, const struct pair_mode *mode) {
     int tun[2];
     tun_open(tun);
     struct worker_options options = {
-        .number = 0, .tun_fd = tun[1], .tun_mtu = 1400, .tun_offload = true, .corrupt_tolerance = 3};
+        .number = 0, .tun_fd = tun[1], .tun_mtu = mode->tun_mtu, .tun_offload = true, .corrupt_tolerance = 3};
     struct error error = {0};
     side->tun = tun[0];
     side->worker = worker_new(&options, &error);
     assert_non_null(side->worker);
-    side->sa = sa_new(in, out);
+    side->sa = sa_new(in, out, mode);
     post(side, (struct worker_command){
                    .kind = WORKER_TRAFFIC, .fd = -1, .traffic = {.verb = TRAFFIC_ANCHOR_ADD, .anchor = ANCHOR}});
     post(side, (struct worker_command){.kind = WORKER_TRAFFIC,
@@ -70,18 +75,22 @@ static void side_open(struct side *side, uint32_t in, uint32_t out) {
                    .traffic = {.verb = TRAFFIC_INSTALL, .anchor = ANCHOR, .sa = side->sa, .outbound_now = true}});
 }
 
-struct pair pair_open(void) {
+struct pair pair_open_as(struct pair_mode mode) {
     struct pair pair;
-    side_open(&pair.west, SPI_WEST, SPI_EAST);
-    side_open(&pair.east, SPI_EAST, SPI_WEST);
+    side_open(&pair.west, SPI_WEST, SPI_EAST, &mode);
+    side_open(&pair.east, SPI_EAST, SPI_WEST, &mode);
     return pair;
+}
+
+struct pair pair_open(void) {
+    return pair_open_as(usual);
 }
 
 static struct side side_device(
     const struct side *side, uint32_t device, uint32_t anchor, struct carrier carrier, uint32_t in, uint32_t out) {
     int tun[2];
     tun_open(tun);
-    struct side own = {.worker = side->worker, .tun = tun[0], .sa = sa_new(in, out)};
+    struct side own = {.worker = side->worker, .tun = tun[0], .sa = sa_new(in, out, &usual)};
     post(&own,
         (struct worker_command){.kind = WORKER_TUN, .device = device, .fd = tun[1], .mtu = 1400, .offload = true});
     post(&own, (struct worker_command){.kind = WORKER_TRAFFIC,
@@ -147,6 +156,23 @@ void pair_stream(struct pair *pair, uint32_t stream) {
     command.fd = responder;
     command.originator = false;
     post(&pair->east, command);
+}
+
+int udp_bound(struct address *bound) {
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), size = 4 << 20;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &size, sizeof size); /* as the monitor makes them */
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
+    address_from_sockaddr(&name, bound);
+    return fd;
+}
+
+struct carrier udp_carrier(const struct address *local, const struct address *remote) {
+    return (struct carrier){.transport = TRANSPORT_UDP, .local = *local, .remote = *remote};
 }
 
 void side_move(struct side *side, struct carrier carrier) {

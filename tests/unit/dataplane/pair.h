@@ -28,6 +28,12 @@ struct pair {
     struct side west, east;
 };
 
+struct pair_mode {
+    uint32_t tun_mtu;
+    bool aggfrag, whole_only; /* as in struct esp_config, with aggfrag_mtu */
+    uint32_t aggfrag_mtu;
+};
+struct pair pair_open_as(struct pair_mode);
 struct pair pair_open(void); /* workers, anchors without a carrier, the SA on both */
 void pair_close(struct pair *);
 /* Another device of the same workers, with an anchor (`carrier`) and an SA of its own. The ends' TUNs are the caller's. */
@@ -36,6 +42,8 @@ void post(struct side *, struct worker_command);
 /* Connects both over a new TCP connection of that number; west is Originator. Moves nothing. */
 void pair_stream(struct pair *, uint32_t stream);
 struct carrier stream_carrier(uint32_t stream);
+int udp_bound(struct address *bound); /* on 127.0.0.1 */
+struct carrier udp_carrier(const struct address *local, const struct address *remote);
 void side_move(struct side *, struct carrier);
 int listening(struct address *bound); /* on 127.0.0.1 */
 void tcp_pair(int *originator, int *responder);

@@ -283,23 +283,6 @@ static void behind_a_stream_that_stands_still_only_the_flow_that_has_most_loses(
 
 /* ---- UDP ---- */
 
-static int udp_bound(struct address *bound) {
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_storage name;
-    socklen_t length = sizeof name;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), size = 4 << 20;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &size, sizeof size); /* as the monitor makes them */
-    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
-    address_from_sockaddr(&name, bound);
-    return fd;
-}
-
-static struct carrier udp_carrier(const struct address *local, const struct address *remote) {
-    return (struct carrier){.transport = TRANSPORT_UDP, .local = *local, .remote = *remote};
-}
-
 static void udp_carries_ike_and_traffic(void **state) {
     (void)state;
     struct pair pair = pair_open();

@@ -108,6 +108,7 @@ static void a_child_sa_has_every_field_of_the_contract(void **state) {
     expect_text(sa, "mode", "tunnel");
     expect_text(sa, "tun", "iketcp0");
     assert_true(json_is_boolean(json_object_get(sa, "esn")));
+    assert_true(json_is_false(json_object_get(sa, "aggfrag")));
     assert_string_equal(json_string_value(json_array_get(json_object_get(sa, "ts_local"), 0)), "10.1.0.0/24");
     assert_string_equal(json_string_value(json_array_get(json_object_get(sa, "ts_remote"), 0)), "fd00:2::/64");
     expect_number(sa, "bytes_in", 10);
