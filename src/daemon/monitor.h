@@ -20,6 +20,7 @@ enum monitor_request_kind {
     REQUEST_ROUTES_DROP, /* no reply */
     REQUEST_SOURCE, /* which address of ours goes towards a remote */
     REQUEST_ADDRESSES, /* is this address ours; %defaultroute */
+    REQUEST_LOCALS, /* all addresses of ours at which others may reach us */
     REQUEST_RELOAD, /* read files again: their texts come back, or what is wrong with them */
     REQUEST_READY, /* listeners are open: make the control socket, notify who waits; its descriptor comes back */
     REQUEST_KEYLOG, /* where keylog= says so: one of its files, for appending; a descriptor comes back */
@@ -50,6 +51,8 @@ struct monitor_answer {
     int fd; /* the reader's; -1: none */
     struct address address, address2; /* SOURCE; ADDRESSES: local and next hop */
     bool yes; /* ADDRESSES; TUN: offload */
+    struct address local[PEERS_ADDRESSES_MAX]; /* LOCALS */
+    size_t locals;
     uint64_t network; /* SOURCE, ADDRESSES: host_network, for peers_set_network */
     char name[16]; /* TUN */
     uint8_t local_auth[PRF_MAX], remote_auth[PRF_MAX];
@@ -73,6 +76,7 @@ void monitor_routes_drop(struct monitor_client *, uint32_t owner);
 void monitor_source(struct monitor_client *, const struct address *remote, monitor_done, void *context);
 /* address unspecified with family f: %defaultroute of that family; else whether it is ours. */
 void monitor_address(struct monitor_client *, const struct address *, monitor_done, void *context);
+void monitor_locals(struct monitor_client *, monitor_done, void *context);
 void monitor_reload(struct monitor_client *, monitor_done, void *context);
 void monitor_ready(struct monitor_client *, monitor_done, void *context);
 /* Files as Wireshark names and reads them: what protects IKE, what protects ESP. */

@@ -347,6 +347,11 @@ void monitor_address(struct monitor_client *c, const struct address *address, mo
     ask(c, &q, done, context);
 }
 
+void monitor_locals(struct monitor_client *c, monitor_done done, void *context) {
+    struct monitor_request q = {.kind = REQUEST_LOCALS};
+    ask(c, &q, done, context);
+}
+
 void monitor_reload(struct monitor_client *c, monitor_done done, void *context) {
     struct monitor_request q = {.kind = REQUEST_RELOAD};
     ask(c, &q, done, context);

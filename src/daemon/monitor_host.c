@@ -101,6 +101,11 @@ void monitor_serve_source(struct monitor *m, const struct monitor_request *q, st
         a->address = (struct address){0};
 }
 
+void monitor_serve_locals(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    (void)q;
+    a->locals = host_addresses(m->host, a->local, PEERS_ADDRESSES_MAX);
+}
+
 void monitor_serve_addresses(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
     a->network = host_network(m->host);
     if (!address_is_any(&q->address)) {

@@ -92,6 +92,7 @@ void monitor_serve_tun_close(struct monitor *, const struct monitor_request *, s
 void monitor_serve_routes_set(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_routes_drop(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_source(struct monitor *, const struct monitor_request *, struct monitor_answer *);
+void monitor_serve_locals(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_addresses(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_reload(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_ready(struct monitor *, const struct monitor_request *, struct monitor_answer *);

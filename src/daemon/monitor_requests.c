@@ -29,6 +29,7 @@ static const struct permit {
     {REQUEST_ROUTES_DROP, ANY_TIME, false, monitor_serve_routes_drop},
     {REQUEST_SOURCE, ANY_TIME, true, monitor_serve_source},
     {REQUEST_ADDRESSES, ANY_TIME, true, monitor_serve_addresses},
+    {REQUEST_LOCALS, ANY_TIME, true, monitor_serve_locals},
     {REQUEST_RELOAD, PHASE_SERVING | PHASE_STOPPING, true, monitor_serve_reload},
     {REQUEST_READY, PHASE_STARTING | PHASE_STOPPING, true, monitor_serve_ready},
     {REQUEST_KEYLOG, ANY_TIME, true, monitor_serve_keylog},

@@ -239,6 +239,7 @@ static const struct shape {
     {REQUEST_ROUTES_DROP, "ROUTES_DROP", 4, 4, false, write_owner, read_owner},
     {REQUEST_SOURCE, "SOURCE", ADDRESS_OCTETS, ADDRESS_OCTETS, true, write_one_address, read_remote},
     {REQUEST_ADDRESSES, "ADDRESSES", ADDRESS_OCTETS, ADDRESS_OCTETS, true, write_one_address, read_remote},
+    {REQUEST_LOCALS, "LOCALS", 0, 0, true, write_nothing, read_nothing},
     {REQUEST_RELOAD, "RELOAD", 0, 0, true, write_nothing, read_nothing},
     {REQUEST_READY, "READY", 0, 0, true, write_nothing, read_nothing},
     {REQUEST_KEYLOG, "KEYLOG", 1, 1, true, write_keylog, read_keylog},
@@ -299,6 +300,9 @@ void monitor_answer_write(
     write_address(w, &a->address);
     write_address(w, &a->address2);
     writer_u8(w, a->yes);
+    writer_u8(w, (uint8_t)a->locals);
+    for (size_t i = 0; i < a->locals; i++)
+        write_address(w, &a->local[i]);
     writer_u64(w, a->network);
     write_name(w, a->name, sizeof a->name);
     writer_octets(w, a->local_auth, sizeof a->local_auth);
@@ -306,6 +310,16 @@ void monitor_answer_write(
     writer_u32(w, (uint32_t)a->length);
     if (a->text != NULL)
         writer_octets(w, a->text, strlen(a->text));
+}
+
+static bool read_locals(struct reader *r, struct monitor_answer *a) {
+    uint8_t count;
+    if (!reader_u8(r, &count) || count > PEERS_ADDRESSES_MAX)
+        return false;
+    for (a->locals = 0; a->locals < count; a->locals++)
+        if (!read_address(r, &a->local[a->locals]) || a->local[a->locals].family == 0)
+            return false;
+    return true;
 }
 
 bool monitor_answer_read(struct span record, enum monitor_request_kind *kind, uint32_t *serial,
@@ -319,7 +333,7 @@ bool monitor_answer_read(struct span record, enum monitor_request_kind *kind, ui
         origin > ORIGIN_CONFIG || !reader_u16(&r, &a->error.notify) || !reader_u16(&r, &sentence) ||
         sentence >= sizeof a->error.text || !reader_copy(&r, sentence, (uint8_t *)a->error.text) ||
         !read_address(&r, &a->address) || !read_address(&r, &a->address2) || !reader_u8(&r, &yes) || yes > 1 ||
-        !reader_u64(&r, &a->network) || !read_name(&r, a->name, sizeof a->name) ||
+        !read_locals(&r, a) || !reader_u64(&r, &a->network) || !read_name(&r, a->name, sizeof a->name) ||
         !reader_copy(&r, sizeof a->local_auth, a->local_auth) ||
         !reader_copy(&r, sizeof a->remote_auth, a->remote_auth) || !reader_u32(&r, &length))
         return false;

@@ -1,5 +1,6 @@
 /* addresses.c: addresses that this host has, and those that it gets for a tunnel, on the TUN device. */
 #include <linux/if_addr.h>
+#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <string.h>
@@ -64,6 +65,44 @@ bool host_address_inside(struct host *h, const struct prefix *prefix, size_t cou
         return false;
     *out = search.found;
     return true;
+}
+
+/* ---------------------------------------------------------------- what others may use ---- */
+
+struct collection {
+    const struct host *host;
+    struct address *out;
+    size_t most, count;
+    int loopback;
+};
+
+static uint32_t flags_of(const struct ifaddrmsg *info, struct nlattr *attribute) {
+    return attribute != NULL ? nla_get_u32(attribute) : info->ifa_flags;
+}
+
+static void see_usable(struct nlmsghdr *header, void *context) {
+    struct collection *all = context;
+    struct nlattr *attribute[IFA_MAX + 1];
+    const struct ifaddrmsg *info = nlmsg_data(header);
+    const uint32_t passing = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED;
+    if (nlmsg_parse(header, sizeof *info, attribute, IFA_MAX, NULL) != 0 ||
+        (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) || info->ifa_scope != RT_SCOPE_UNIVERSE ||
+        is_our_device(all->host, (int)info->ifa_index) || (int)info->ifa_index == all->loopback)
+        return;
+    uint32_t flags = flags_of(info, attribute[IFA_FLAGS]);
+    bool temporary = info->ifa_family == AF_INET6 && (flags & IFA_F_TEMPORARY) != 0;
+    struct address address =
+        get_address(attribute[attribute[IFA_LOCAL] != NULL ? IFA_LOCAL : IFA_ADDRESS], info->ifa_family);
+    if (address.family == 0 || (flags & passing) != 0 || temporary || all->count == all->most)
+        return;
+    all->out[all->count++] = address;
+}
+
+size_t host_addresses(struct host *h, struct address *out, size_t most) {
+    struct collection all = {.host = h, .out = out, .most = most, .loopback = (int)if_nametoindex("lo")};
+    struct ifaddrmsg every = {.ifa_family = AF_UNSPEC};
+    (void)netlink_dump(h, RTM_GETADDR, &every, sizeof every, see_usable, &all);
+    return all.count;
 }
 
 /* ---------------------------------------------------------------- what we put there ---- */

@@ -68,6 +68,9 @@ void host_routes_renew(struct host *);
 /* An address of this host inside one of the prefixes (for `source`); false: none. */
 bool host_address_inside(struct host *, const struct prefix *, size_t count, struct address *out);
 bool host_has_address(struct host *, const struct address *);
+/* Addresses at which others may reach this host: of global scope, not on the loopback or our own device, and neither
+ * tentative, deprecated nor temporary; at most `most`. Returns how many. */
+size_t host_addresses(struct host *, struct address *out, size_t most);
 /* Which address the host would use towards `remote`, past our own rules. */
 MUST_USE bool host_source_for(struct host *, const struct address *remote, struct address *out, struct error *);
 /* %defaultroute: our address on the interface of the default route, and the next hop (unspecified if on link). */

@@ -65,8 +65,6 @@ struct ike_config {
     bool mobike; /* offered or accepted (RFC 4555) */
     bool refuse_nats; /* NO_NATS_ALLOWED: moves over UDP through a NAT are not wanted */
     bool refuse_reliable, refuse_unreliable; /* the peer may not move to such a carrier: UNACCEPTABLE_ADDRESSES */
-    struct address additional[IKE_ADDRESSES_MAX]; /* of ours, told to the peer in IKE_AUTH; no ports */
-    size_t additionals;
     bool fragmentation; /* negotiated (K7), RFC 7383 */
     bool force_encapsulation; /* NAT_DETECTION_SOURCE_IP that cannot match, so that the peer encapsulates */
     bool initial_contact; /* send INITIAL_CONTACT in IKE_AUTH */
@@ -253,6 +251,10 @@ bool ike_sa_may_move(
 bool ike_sa_mobike(const struct ike_sa *); /* negotiated */
 bool ike_sa_updates(const struct ike_sa *); /* an UPDATE_SA_ADDRESSES is outstanding or waits for its turn */
 size_t ike_sa_peer_addresses(const struct ike_sa *, struct address out[IKE_ADDRESSES_MAX]); /* it told of; no ports */
+/* MOBIKE, either side: where else this host can be reached, besides the address in use; no ports; those beyond
+ * IKE_ADDRESSES_MAX are passed over. Before IKE_AUTH: to be told in it (RFC 4555 section 3.4). Later: told in an INFORMATIONAL
+ * if they are not what the peer knows (section 3.6); nothing happens where MOBIKE was not negotiated. */
+void ike_sa_addresses(struct ike_sa *, uint64_t now, const struct address *, size_t count, struct ike_output *out);
 void ike_sa_heard(struct ike_sa *, uint64_t now); /* authentic ESP came: the peer is alive */
 void ike_sa_rekey(struct ike_sa *, uint64_t now, struct ike_output *out);
 void ike_sa_rekey_child(struct ike_sa *, uint64_t now, uint32_t spi_in, struct ike_output *out); /* soft expiry */
@@ -283,6 +285,8 @@ struct ike_info { /* for status */
     uint64_t established_at, rekey_at; /* ms; NEVER */
     bool mobike, fragmentation;
     bool resumed; /* from a ticket */
+    struct address peer_address[IKE_ADDRESSES_MAX]; /* where else it can be reached (MOBIKE) */
+    size_t peer_addresses;
 };
 void ike_sa_info(const struct ike_sa *, struct ike_info *);
 

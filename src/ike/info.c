@@ -48,6 +48,7 @@ void ike_sa_info(const struct ike_sa *sa, struct ike_info *out) {
     out->established_at = sa->established_at;
     out->rekey_at = sa->rekey_at;
     out->mobike = sa->mobike;
+    out->peer_addresses = ike_sa_peer_addresses(sa, out->peer_address);
     out->resumed = sa->resumed;
     out->fragmentation = sa->fragmentation;
 }

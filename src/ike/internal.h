@@ -74,7 +74,8 @@ struct exchange {
 };
 
 extern const struct exchange sa_init_exchange, resume_exchange, auth_exchange, child_new_exchange, child_rekey_exchange,
-    ike_rekey_exchange, delete_exchange, redirect_exchange, update_exchange, routability_exchange, liveness_exchange;
+    ike_rekey_exchange, delete_exchange, redirect_exchange, update_exchange, routability_exchange, addresses_exchange,
+    liveness_exchange;
 
 /* --- keys.c --- */
 struct ike_keys {
@@ -427,6 +428,8 @@ struct ike_sa {
     bool has_seen_as;
     struct address peer_address[IKE_ADDRESSES_MAX];
     size_t peer_addresses;
+    struct address own_address[IKE_ADDRESSES_MAX]; /* that the peer was told of, or will be */
+    size_t own_addresses;
     struct ike_ticket_jar *tickets; /* NULL: none are given or taken */
     struct ike_ticket *ticket; /* Initiator: what the peer gave */
     uint64_t ticket_serial; /* Responder: what the peer has of us; 0: nothing */

@@ -13,8 +13,8 @@
 /* --- IKE_AUTH --- */
 
 static void add_addresses(const struct ike_sa *sa, struct message_writer *m) {
-    for (size_t i = 0; i < sa->config->additionals && i < IKE_ADDRESSES_MAX; i++) {
-        const struct address *address = &sa->config->additional[i];
+    for (size_t i = 0; i < sa->own_addresses; i++) {
+        const struct address *address = &sa->own_address[i];
         notify_add(m, address->family == 6 ? NOTIFY_ADDITIONAL_IP6_ADDRESS : NOTIFY_ADDITIONAL_IP4_ADDRESS,
             span_of(address->octets, address_octets(address)));
     }
@@ -198,6 +198,36 @@ const struct exchange update_exchange = {
     .finish = update_finish,
 };
 
+/* --- our addresses changed, section 3.6 --- */
+
+static enum asked addresses_ask(struct ike_sa *sa, struct turn *turn, struct message_writer *m, struct error *err) {
+    (void)turn;
+    (void)err;
+    if (!sa->mobike || sa->state != IKE_STATE_ESTABLISHED)
+        return NOTHING_TO_ASK;
+    add_addresses(sa, m);
+    if (sa->own_addresses == 0)
+        notify_add(m, NOTIFY_NO_ADDITIONAL_ADDRESSES, span_of(NULL, 0));
+    return ASKED;
+}
+
+static enum finished addresses_finish(
+    struct ike_sa *sa, struct turn *turn, const struct payload_list *list, uint16_t refusal, struct error *err) {
+    (void)sa;
+    (void)turn;
+    (void)list;
+    (void)refusal; /* a peer that does not want to know them never asks for one */
+    (void)err;
+    return FINISHED;
+}
+
+const struct exchange addresses_exchange = {
+    .name = "INFORMATIONAL (ADDITIONAL_*_ADDRESS)",
+    .type = INFORMATIONAL,
+    .ask = addresses_ask,
+    .finish = addresses_finish,
+};
+
 /* --- return routability, section 3.7: whether who said so is there --- */
 
 static enum asked routability_ask(struct ike_sa *sa, struct turn *turn, struct message_writer *m, struct error *err) {
@@ -246,6 +276,30 @@ void ike_sa_routability(struct ike_sa *sa, uint64_t now, struct ike_output *out)
     if (sa->over || !sa->mobike || sa->state != IKE_STATE_ESTABLISHED)
         return;
     queue_add(sa, &(struct task){.exchange = &routability_exchange}, true);
+    sa_settle(sa, &turn);
+}
+
+static bool are_own_addresses(const struct ike_sa *sa, const struct address *list, size_t count) {
+    bool same = count == sa->own_addresses;
+    for (size_t i = 0; same && i < count; i++)
+        same = address_same_host(&list[i], &sa->own_address[i]);
+    return same;
+}
+
+void ike_sa_addresses(
+    struct ike_sa *sa, uint64_t now, const struct address *list, size_t count, struct ike_output *out) {
+    struct turn turn = turn_of(sa, now, out);
+    bool begins = sa->state == IKE_STATE_INIT || sa->state == IKE_STATE_AUTH;
+    count = count < IKE_ADDRESSES_MAX ? count : IKE_ADDRESSES_MAX;
+    if (sa->over || are_own_addresses(sa, list, count) || (!begins && !sa->mobike))
+        return;
+    sa->own_addresses = count;
+    for (size_t i = 0; i < count; i++)
+        sa->own_address[i] = list[i];
+    if (begins)
+        return;
+    if (!queue_has(sa, &addresses_exchange))
+        queue_add(sa, &(struct task){.exchange = &addresses_exchange}, false);
     sa_settle(sa, &turn);
 }
 

@@ -48,6 +48,8 @@ static struct ike_sa *successor_new(struct ike_sa *sa, struct turn *turn, enum i
     next->nat_remote = sa->nat_remote;
     next->peer_addresses = sa->peer_addresses;
     memcpy(next->peer_address, sa->peer_address, sizeof next->peer_address);
+    next->own_addresses = sa->own_addresses;
+    memcpy(next->own_address, sa->own_address, sizeof next->own_address);
     next->fragmentation = sa->fragmentation;
     next->redirectable = sa->redirectable;
     next->tickets = sa->tickets;

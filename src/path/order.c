@@ -80,13 +80,15 @@ void path_order_first(struct path *path, uint64_t now) {
 }
 
 bool path_order_move(struct path *path, uint64_t now, bool udp_died) {
+    bool elsewhere = udp_died && path->targets > 1; /* perhaps it was that address alone */
     take_wanted(path);
-    if (udp_died && path->transports > 1 && path->order[0] == TRANSPORT_UDP) {
+    if (udp_died && !elsewhere && path->transports > 1 && path->order[0] == TRANSPORT_UDP) {
         for (size_t i = 0; i + 1 < path->transports; i++)
             path->order[i] = path->order[i + 1];
         path->order[path->transports - 1] = TRANSPORT_UDP;
     }
-    path->current = path->nth = 0;
+    path->nth = 0;
+    path->current = elsewhere ? 1 : 0;
     path->transport = path->transports > 0 ? path->order[0] : TRANSPORT_NONE;
     return remembered(path, now) != TRANSPORT_NONE;
 }

@@ -26,6 +26,7 @@ static void resumed(struct peers *peers, struct sa *sa, const struct carrier *fr
         return;
     struct ike_auth_values values = {.config = peer->initiator ? NULL : &conn->config.ike};
     peer_take_chosen(peer);
+    addresses_tell(peers, peer, sa);
     ike_sa_auth(sa->ike, peers->now, &values, out);
     exchange_follow(peers, sa, out, from);
     output_give(peers, out);
@@ -91,6 +92,7 @@ struct peer_output peers_auth(struct peers *peers, uint64_t now, peer_id id, con
     if (peer->auths > 0) { /* an earlier question of the same SA that was asked again */
         return peers_finish(peers);
     }
+    addresses_tell(peers, peer, sa);
     struct ike_output *out = output_take(peers);
     if (!out)
         return peers_finish(peers);

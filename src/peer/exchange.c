@@ -229,7 +229,8 @@ void exchange_rekey_child(struct peers *peers, struct peer *peer, uint32_t spi_i
     output_give(peers, out);
 }
 
-/* What waits for a free window: L2's greeting first, then Child SAs that are configured and not asked for yet. */
+/* What waits for a free window: L2's greeting first, then our addresses, then Child SAs that are configured and not asked for
+ * yet. */
 void exchange_next_child(struct peers *peers, struct peer *peer) {
     struct sa *sa = peer->phase == PHASE_UP ? peer_sa(peer) : NULL;
     if (!sa || peer->carrier.transport == TRANSPORT_NONE || ike_sa_state(sa->ike) != IKE_STATE_ESTABLISHED ||
@@ -242,6 +243,11 @@ void exchange_next_child(struct peers *peers, struct peer *peer) {
         else
             exchange_liveness(peers, peer);
         return;
+    }
+    if (peer->addresses_due) {
+        addresses_tell(peers, peer, sa);
+        if (ike_sa_awaits_answer(sa->ike))
+            return;
     }
     const struct ike_config *config = &peer->conn->config.ike;
     for (size_t i = 0; peer->initiator && i < config->children; i++) {

@@ -6,7 +6,7 @@
  * stream.c, move.c, reconnect.c: what carries it      pulse.c, silence.c: whether it still does
  * children.c, host.c: what it is for      claims.c: which addresses are whose
  * roam.c, follow.c: MOBIKE, as Initiator and as Responder      network.c: this host is somewhere else
- * race.c: several tries at once      notice.c, doubt.c, renew.c: one that may have forgotten us
+ * addresses.c: where else it can be reached      race.c: several tries at once      notice.c, doubt.c, renew.c: one that may have forgotten us
  * loss.c, unique.c, commands.c: how one ends
  *      words.c, status.c: what people see      gateway.c: the peer is somewhere else */
 #ifndef IKETCP_PEER_INTERNAL_H
@@ -179,6 +179,7 @@ struct peer {
     bool hello_due; /* L2, behind the request that was outstanding */
     bool greeted; /* by predecessors: the peer may know the present IKE SA only after their answer */
     bool over_stream; /* C5: it runs over TCP, so over UDP only when MOBIKE moves it */
+    bool addresses_due; /* this host's, or the one in use, may be others than the peer was told */
     bool mobike; /* negotiated: UPDATE_SA_ADDRESSES moves it, over UDP nothing else */
     bool behind_nat; /* we are: the peer's address stays as it is (RFC 7296 section 2.23) */
     bool host_wanted, host_done, told_up;
@@ -222,6 +223,8 @@ struct peers {
     struct random_source random;
     uint64_t now, network;
     bool shutting_down;
+    struct address address[PEERS_ADDRESSES_MAX]; /* of this host */
+    size_t addresses;
     enum peer_redirect redirect; /* whom we send away */
     char redirect_to[512];
     size_t redirect_next; /* octet of the list where the next gateway begins */
@@ -306,6 +309,9 @@ void exchange_delete(struct peers *, struct peer *);
 void exchange_rekey(struct peers *, struct peer *);
 void exchange_rekey_child(struct peers *, struct peer *, uint32_t spi_in);
 void exchange_next_child(struct peers *, struct peer *);
+
+/* addresses.c: before IKE_AUTH, and later when they are due. One call on `sa` that takes no more than itself. */
+void addresses_tell(struct peers *, struct peer *, struct sa *);
 
 /* events.c: in three turns: who it is, what must be ready before the messages go out, what ends after them */
 void event_first(struct peers *, struct sa *, const struct ike_event *);

@@ -49,6 +49,7 @@ void move_to(struct peers *peers, struct peer *peer, const struct carrier *carri
     if (peer->phase == PHASE_UP)
         silence_begin(peers, peer);
     peer_touch(peers, peer);
+    peer->addresses_due = peer->mobike;
     peer->over_stream = carrier->transport != TRANSPORT_UDP;
     if (peer->over_stream) {
         streams_superseded(peers, peer, stream_find(peers, carrier));

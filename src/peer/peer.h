@@ -188,6 +188,10 @@ struct peer_output peers_configure(struct peers *, uint64_t now, const struct pe
 void peers_set_network(struct peers *, uint64_t network); /* see path_memory */
 /* Addresses or routes of this host changed: whose way out is another one now moves, or connects again. */
 struct peer_output peers_network_changed(struct peers *, uint64_t now);
+/* All addresses at which this host may be reached; those beyond PEERS_ADDRESSES_MAX are passed over. Peers with MOBIKE are told
+ * of those that could be of use to them, and of changes. */
+#define PEERS_ADDRESSES_MAX 16
+struct peer_output peers_set_addresses(struct peers *, uint64_t now, const struct address *, size_t count);
 /* Whoever begins and can be redirected is sent to one of `gateways` (with commas between them) in turn, before any state is
  * kept for it (RFC 5685 section 4). */
 enum peer_redirect { PEER_REDIRECT_NO, PEER_REDIRECT_YES, PEER_REDIRECT_UNDER_LOAD };

@@ -7,6 +7,7 @@
 #define PROBE_MS (3 * SECOND) /* for an answer to a question over UDP */
 #define LINGER_MS (2 * SECOND) /* for what is still on its way over the old connection */
 #define RECONNECTS_BEFORE_MOVE 2u
+#define MORE_MOST 2u /* other addresses of the peer that a move tries: each costs the time of an answer */
 
 const struct carrier *peer_way(const struct peer *peer, const struct sa *sa) {
     /* A predecessor may be all that the peer knows: what it says goes the same way, and tells it of the
@@ -79,14 +80,14 @@ void roam_connected(struct peers *peers, struct peer *peer, const struct carrier
 /* --- why --- */
 
 static void move(struct peers *peers, struct peer *peer, const struct path_target *target, bool udp_died) {
-    struct path_target all[PATH_TARGETS_MAX];
+    struct path_target all[1 + MORE_MOST];
     struct address more[IKE_ADDRESSES_MAX];
     size_t count = 1;
     const struct sa *sa = peer_sa(peer);
     all[0] = *target;
     size_t told = sa ? ike_sa_peer_addresses(sa->ike, more) : 0;
-    for (size_t i = 0; i < told && count < PATH_TARGETS_MAX; i++)
-        if (more[i].family == target->remote.family)
+    for (size_t i = 0; i < told && count <= MORE_MOST; i++)
+        if (more[i].family == target->remote.family && !address_same_host(&more[i], &target->remote))
             all[count++] = (struct path_target){.remote = more[i]};
     peer->roam.udp = (struct carrier){0};
     peer->beside = false;
@@ -123,12 +124,17 @@ void roam_lost(struct peers *peers, struct peer *peer, const struct error *why) 
     initiate_step(peers, peer, &step);
 }
 
+static bool has_another_way(const struct peer *peer, const struct sa *sa) {
+    struct address told[IKE_ADDRESSES_MAX];
+    return path_has_streams(&peer->conn->config.path) || (peer->mobike && ike_sa_peer_addresses(sa->ike, told) > 0);
+}
+
 /* C7: a request that was sent so often over UDP and not answered. Without MOBIKE only a new IKE SA can go over TCP. */
 void roam_watch(struct peers *peers, struct peer *peer) {
     const struct sa *sa = peer_sa(peer);
     if (!sa || peer->phase != PHASE_UP || !peer->initiator || peer->path.moving ||
-        peer->carrier.transport != TRANSPORT_UDP || !path_has_streams(&peer->conn->config.path) ||
-        !ike_sa_awaits_answer(sa->ike) || ike_sa_sends(sa->ike) < SENDS_BEFORE_MOVE)
+        peer->carrier.transport != TRANSPORT_UDP || !has_another_way(peer, sa) || !ike_sa_awaits_answer(sa->ike) ||
+        ike_sa_sends(sa->ike) < SENDS_BEFORE_MOVE)
         return;
     if (peer->mobike)
         (void)go_away(peers, peer, "no answer any more");

@@ -53,6 +53,13 @@ void engine_settle(struct engine *engine) {
     end_after(engine, FLUSH_US);
 }
 
+/* Where else peers can reach us (MOBIKE). */
+static void on_locals(void *context, const struct monitor_answer *answer) {
+    struct engine *engine = context;
+    if (answer->error.origin == ORIGIN_NONE && engine->peers != NULL)
+        engine_apply(engine, peers_set_addresses(engine->peers, engine_now(), answer->local, answer->locals));
+}
+
 static void on_notice(void *context, enum monitor_notice notice) {
     struct engine *engine = context;
     switch (notice) {
@@ -65,6 +72,7 @@ static void on_notice(void *context, enum monitor_notice notice) {
     case NOTICE_NETWORK:
         if (engine->peers != NULL)
             engine_apply(engine, peers_network_changed(engine->peers, engine_now()));
+        monitor_locals(engine->monitor, on_locals, engine);
         break;
     case NOTICE_GONE:
         engine_fail(engine, "the monitor is gone");
@@ -144,6 +152,7 @@ int engine_main(int fd, const uint8_t *source, size_t length, int log_level) {
         free(engine);
         return 1;
     }
+    monitor_locals(engine->monitor, on_locals, engine); /* the first IKE_AUTH says them */
     configure_begin(engine, source, length, on_configured);
     event_base_loop(engine->base, 0);
     int status = engine->status;

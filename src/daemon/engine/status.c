@@ -107,6 +107,14 @@ static json_t *protoports_json(const struct selector_list *list) {
     return json_null();
 }
 
+static json_t *addresses_json(const struct address *list, size_t count) {
+    json_t *array = json_array();
+    char text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_string(address_text(&list[i], text)));
+    return array;
+}
+
 static json_t *ike_json(const struct peer_status *status, uint64_t now) {
     if (!status->has_ike)
         return json_null();
@@ -128,6 +136,7 @@ static json_t *ike_json(const struct peer_status *status, uint64_t now) {
     json_object_set_new(out, "rekeys", json_integer((json_int_t)status->rekeys));
     json_object_set_new(out, "reconnects", json_integer((json_int_t)status->reconnects));
     json_object_set_new(out, "mobike", json_boolean(ike->mobike));
+    json_object_set_new(out, "peer_addresses", addresses_json(ike->peer_address, ike->peer_addresses));
     return out;
 }
 

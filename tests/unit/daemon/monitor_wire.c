@@ -3,7 +3,7 @@
 
 #include "daemon/monitor_wire.h"
 
-#define SAMPLES 13
+#define SAMPLES 14
 
 static uint8_t record[MONITOR_RECORD_MAX];
 
@@ -58,6 +58,7 @@ static size_t samples(struct monitor_request out[SAMPLES]) {
     out[n++] = (struct monitor_request){.kind = REQUEST_ROUTES_DROP, .owner = 9};
     out[n++] = (struct monitor_request){.kind = REQUEST_SOURCE, .address = address("192.0.2.1")};
     out[n++] = (struct monitor_request){.kind = REQUEST_ADDRESSES, .address = {.family = 6}};
+    out[n++] = (struct monitor_request){.kind = REQUEST_LOCALS};
     out[n++] = (struct monitor_request){.kind = REQUEST_RELOAD};
     out[n++] = (struct monitor_request){.kind = REQUEST_READY};
     out[n++] = (struct monitor_request){.kind = REQUEST_KEYLOG, .keylog = KEYLOG_ESP};
@@ -122,7 +123,8 @@ static void kinds_that_are_no_request_are_refused(void **context) {
     (void)context;
     for (unsigned kind = 0; kind < 300; kind++) {
         uint8_t octets[6] = {(uint8_t)(kind >> 8), (uint8_t)kind};
-        bool no_body = kind == REQUEST_RELOAD || kind == REQUEST_READY || kind == REQUEST_STOPPING;
+        bool no_body =
+            kind == REQUEST_LOCALS || kind == REQUEST_RELOAD || kind == REQUEST_READY || kind == REQUEST_STOPPING;
         assert_int_equal(is_taken(span_of(octets, sizeof octets)), no_body);
     }
 }
@@ -237,6 +239,9 @@ static void an_answer_comes_back_as_it_went(void **context) {
     uint32_t serial;
     a.address = address("192.0.2.1");
     a.address2 = address("2001:db8::1");
+    a.local[0] = a.address;
+    a.local[1] = a.address2;
+    a.locals = 2;
     strcpy(a.name, "iketcp0");
     memset(a.local_auth, 1, sizeof a.local_auth);
     memset(a.remote_auth, 2, sizeof a.remote_auth);
@@ -251,6 +256,7 @@ static void an_answer_comes_back_as_it_went(void **context) {
     assert_string_equal(back.error.text, "a sentence");
     assert_true(address_equal(&back.address, &a.address) && address_equal(&back.address2, &a.address2));
     assert_true(back.yes && back.network == a.network && back.length == 77);
+    assert_true(back.locals == 2 && address_equal(&back.local[1], &a.local[1]));
     assert_string_equal(back.name, "iketcp0");
     assert_memory_equal(back.local_auth, a.local_auth, sizeof a.local_auth);
     assert_memory_equal(back.remote_auth, a.remote_auth, sizeof a.remote_auth);

@@ -31,6 +31,8 @@ static struct peer_status a_peer(void) {
     status.ike.remote_id = (struct identity){.type = ID_FQDN, .data = "east", .length = 4};
     status.rekeys = 3;
     status.reconnects = 2;
+    assert_true(address_parse("192.0.2.99", &status.ike.peer_address[0], &error));
+    status.ike.peer_addresses = 1;
     return status;
 }
 
@@ -90,6 +92,7 @@ static void the_ike_sa_has_every_field_of_the_contract(void **state) {
     expect_number(ike, "rekey_in_s", 60);
     expect_number(ike, "rekeys", 3);
     expect_number(ike, "reconnects", 2);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(ike, "peer_addresses"), 0)), "192.0.2.99");
     json_decref(out);
 }
 

@@ -688,6 +688,16 @@ static void the_host_knows_its_addresses_and_its_default_route(void **context) {
     assert_true(host_has_address(h, &a));
     assert_false(host_has_address(h, &b));
     assert_true(host_has_address(h, &c));
+    struct address all[8];
+    size_t count = host_addresses(h, all, 8);
+    bool has_a = false, has_c = false;
+    for (size_t i = 0; i < count; i++) {
+        assert_false(all[i].family == 4 ? all[i].octets[0] == 127 : all[i].octets[0] == 0xfe || all[i].octets[0] == 0);
+        has_a |= address_same_host(&all[i], &a);
+        has_c |= address_same_host(&all[i], &c);
+    }
+    assert_true(has_a && has_c);
+    assert_int_equal(host_addresses(h, all, 1), 1);
     assert_true(host_default_route(h, 4, &local, &hop, &err));
     assert_memory_equal(local.octets, a.octets, 4);
     assert_memory_equal(hop.octets, address("192.0.2.1").octets, 4);

@@ -354,20 +354,37 @@ static void a_nat_that_shows_us_as_another_is_noticed_by_liveness_and_told(void 
     pair_free(p);
 }
 
-static void additional_addresses_are_told_in_ike_auth_and_bounded(void **state) {
+static void additional_addresses_are_told_in_ike_auth_and_when_they_change(void **state) {
     (void)state;
     struct pair *p = pair_new();
-    struct address told[IKE_ADDRESSES_MAX];
+    struct address told[IKE_ADDRESSES_MAX], ours[IKE_ADDRESSES_MAX + 1];
     offer(p);
-    struct ike_config *b = &p->side[B].config;
-    for (b->additionals = 0; b->additionals < IKE_ADDRESSES_MAX; b->additionals++)
-        b->additional[b->additionals] = address_of("192.0.2.77", 0);
-    b->additional[1] = address_of("2001:db8::7", 0);
-    pair_up(p);
-    assert_int_equal(ike_sa_peer_addresses(p->side[A].sa, told), IKE_ADDRESSES_MAX);
-    assert_true(address_same_host(&told[0], &b->additional[0]));
-    assert_true(address_same_host(&told[1], &b->additional[1]));
-    assert_int_equal(ike_sa_peer_addresses(p->side[B].sa, told), 0);
+    for (size_t i = 0; i < IKE_ADDRESSES_MAX + 1; i++)
+        ours[i] = address_of("192.0.2.77", 0);
+    ours[1] = address_of("2001:db8::7", 0);
+    pair_start(p);
+    CALL(p, A, p->side[A].sa, ike_sa_addresses(sa, p->now, ours, IKE_ADDRESSES_MAX + 1, out));
+    pair_run(p);
+    assert_int_equal(ike_sa_peer_addresses(p->side[B].sa, told), IKE_ADDRESSES_MAX);
+    assert_true(address_same_host(&told[0], &ours[0]));
+    assert_true(address_same_host(&told[1], &ours[1]));
+    assert_int_equal(ike_sa_peer_addresses(p->side[A].sa, told), 0);
+    CALL(p, B, p->side[B].sa, ike_sa_addresses(sa, p->now, &ours[1], 1, out));
+    assert_int_equal(p->waiting, 1);
+    assert_true(says(p, 0, NOTIFY_ADDITIONAL_IP6_ADDRESS));
+    pair_run(p);
+    assert_int_equal(ike_sa_peer_addresses(p->side[A].sa, told), 1);
+    CALL(p, B, p->side[B].sa, ike_sa_addresses(sa, p->now, &ours[1], 1, out));
+    assert_int_equal(p->waiting, 0); /* it is known */
+    CALL(p, B, p->side[B].sa, ike_sa_rekey(sa, p->now, out));
+    pair_run(p);
+    assert_int_equal(ike_sa_peer_addresses(p->side[A].sa, told), 1);
+    CALL(p, B, p->side[B].sa, ike_sa_addresses(sa, p->now, &ours[1], 1, out));
+    assert_int_equal(p->waiting, 0); /* to the successor too */
+    CALL(p, B, p->side[B].sa, ike_sa_addresses(sa, p->now, NULL, 0, out));
+    assert_true(says(p, 0, NOTIFY_NO_ADDITIONAL_ADDRESSES));
+    pair_run(p);
+    assert_int_equal(ike_sa_peer_addresses(p->side[A].sa, told), 0);
     pair_free(p);
 }
 
@@ -421,7 +438,7 @@ int main(void) {
         cmocka_unit_test(K15_who_answers_with_our_cookie_is_there),
         cmocka_unit_test(K15_another_cookie_than_ours_ends_the_ike_sa),
         cmocka_unit_test(a_nat_that_shows_us_as_another_is_noticed_by_liveness_and_told),
-        cmocka_unit_test(additional_addresses_are_told_in_ike_auth_and_bounded),
+        cmocka_unit_test(additional_addresses_are_told_in_ike_auth_and_when_they_change),
         cmocka_unit_test(odd_notifications_of_mobike_end_nothing_but_by_their_own_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,22 @@ static void C7_udp_that_died_comes_last(void **state) {
     assert_step(path_failed(&f->path, 10020, &why), PATH_MOVE, TRANSPORT_UDP, 4500);
 }
 
+/* Perhaps it was one address alone: the others get their turn over UDP first. */
+static void udp_that_died_is_tried_at_the_other_addresses_first(void **state) {
+    struct fixture *f = *state;
+    struct error why = refusal("refused");
+    path_begin(&f->path, 0, f->target, 1);
+    path_established(&f->path, 100);
+    struct path_target both[2] = {f->target[0], f->target[0]};
+    both[1].remote.octets[3] = 99;
+    struct path_step step = path_move(&f->path, 10000, both, 2, 1, true);
+    assert_step(step, PATH_MOVE, TRANSPORT_UDP, 4500);
+    assert_int_equal(step.remote.octets[3], 99);
+    step = path_failed(&f->path, 10010, &why);
+    assert_step(step, PATH_MOVE, TRANSPORT_TCP, 4500);
+    assert_true(address_same_host(&step.remote, &both[0].remote));
+}
+
 static void C3_a_move_keeps_to_the_transports_that_are_allowed(void **state) {
     struct fixture *f = *state;
     struct error why = refusal("refused");
@@ -85,6 +101,7 @@ int main(void) {
         T(K8_a_move_tries_udp_then_tcp_and_begins_again_after_a_backoff),
         T(K8_udp_gets_a_third_where_it_did_not_pass_the_last_time),
         T(C7_udp_that_died_comes_last),
+        T(udp_that_died_is_tried_at_the_other_addresses_first),
         T(C3_a_move_keeps_to_the_transports_that_are_allowed),
         T(C4_more_networks_than_are_remembered_push_out_the_oldest),
     };

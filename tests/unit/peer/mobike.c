@@ -359,8 +359,96 @@ static void two_moves_in_a_row_end_at_the_last_one(void **state) {
     assert_same_sa(net, &before);
 }
 
+/* Where else an end can be reached: `last` 0: nowhere. */
+static void set_addresses(struct net *net, int end, uint8_t last) {
+    struct address list[2] = {net->end[end].outer, net->end[end].outer};
+    list[1].octets[3] = last;
+    net->end[end].second = last ? list[1] : (struct address){0};
+    net_take(net, end, peers_set_addresses(net->end[end].peers, net->now, list, last ? 2 : 1));
+}
+
+static void lose_first_address(struct net *net, int end) {
+    net->end[end].outer_gone = true;
+    net_break_silently(net);
+}
+
+static void the_gateway_loses_its_first_address_and_the_same_sa_goes_on_at_another_one(void **state) {
+    struct net *net = *state;
+    for (int told_later = 0; told_later < 2; told_later++)
+        for (int tcp = 0; tcp < 2; tcp++) {
+            net->end[WEST].config->path.tcp = tcp ? PATH_YES : PATH_NO;
+            if (!told_later)
+                set_addresses(net, EAST, 99);
+            struct peer_status before = up(net);
+            uint64_t sent = net->end[EAST].ike_sent;
+            if (told_later)
+                set_addresses(net, EAST, 99);
+            net_run(net, SECOND);
+            assert_int_equal(net->end[EAST].ike_sent - sent, told_later);
+            lose_first_address(net, EAST);
+            uint64_t broke_at = net->now;
+            while (net->now < broke_at + 60 * SECOND && !net_ping(net, WEST, EAST))
+                net_run(net, 500);
+            if (net->now - broke_at > (tcp ? 25 : 12) * SECOND)
+                net_print(net);
+            assert_true(net->now - broke_at <= (tcp ? 25 : 12) * SECOND);
+            assert_int_equal(net_status(net, WEST)->remote.octets[3], 99);
+            assert_same_sa(net, &before);
+            net_teardown(state);
+            net_setup(state);
+            net = *state;
+        }
+}
+
+static void addresses_that_are_of_no_use_to_the_peer_are_not_told(void **state) {
+    struct net *net = *state;
+    up(net);
+    struct address list[20];
+    uint64_t sent = net->end[EAST].ike_sent;
+    for (size_t i = 0; i < 20; i++)
+        list[i] = (struct address){.family = 4, .octets = {192, 168, 3, (uint8_t)(1 + i)}};
+    list[0] = net->end[EAST].outer; /* which it knows */
+    list[1] = (struct address){.family = 4, .octets = {10, 2, 0, 1}}; /* in the tunnel */
+    net_take(net, EAST, peers_set_addresses(net->end[EAST].peers, net->now, list, 20));
+    net_run(net, SECOND);
+    assert_int_equal(net->end[EAST].ike_sent, sent);
+    list[2] = (struct address){.family = 4, .octets = {203, 0, 113, 9}};
+    net_take(net, EAST, peers_set_addresses(net->end[EAST].peers, net->now, list, 20));
+    net_run(net, SECOND);
+    assert_int_equal(net->end[EAST].ike_sent, sent + 1);
+    net_take(net, EAST, peers_set_addresses(net->end[EAST].peers, net->now, list, 20)); /* nothing new */
+    net_run(net, SECOND);
+    assert_int_equal(net->end[EAST].ike_sent, sent + 1);
+}
+
+static void an_address_that_was_taken_back_is_not_tried(void **state) {
+    struct net *net = *state;
+    net->end[WEST].config->path.tcp = PATH_NO;
+    set_addresses(net, EAST, 99);
+    up(net);
+    set_addresses(net, EAST, 0);
+    net_run(net, SECOND);
+    set_addresses(net, WEST, 88); /* the Initiator says its own as well */
+    uint64_t sent = net->end[WEST].ike_sent;
+    set_addresses(net, WEST, 89);
+    net_run(net, SECOND);
+    assert_int_equal(net->end[WEST].ike_sent, sent + 1);
+    lose_first_address(net, EAST);
+    for (int i = 0; i < 40; i++) {
+        (void)net_ping(net, WEST, EAST);
+        net_run(net, 500);
+    }
+    assert_null(net_said(net, WEST, "the SAs try"));
+    net->end[EAST].outer_gone = false;
+    net_run(net, 60 * SECOND);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            the_gateway_loses_its_first_address_and_the_same_sa_goes_on_at_another_one, net_setup, net_teardown),
+        cmocka_unit_test_setup_teardown(addresses_that_are_of_no_use_to_the_peer_are_not_told, net_setup, net_teardown),
+        cmocka_unit_test_setup_teardown(an_address_that_was_taken_back_is_not_tried, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(
             K8_udp_to_udp_on_another_network_takes_a_round_trip_or_two, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(

@@ -234,9 +234,14 @@ static void reports_later(struct net *net, int end, const struct traffic_reports
         later(net, 0, REPORT, end, NULL, 0)->report = reports->report[i];
 }
 
+static bool has_address(const struct net_end *end, const struct address *address) {
+    return (!end->outer_gone && address_same_host(&end->outer, address)) ||
+           (end->second.family != 0 && address_same_host(&end->second, address));
+}
+
 static int end_at(const struct net *net, const struct address *address) {
     for (int end = 0; end < ENDS; end++)
-        if (address_same_host(&net->end[end].outer, address))
+        if (has_address(&net->end[end], address))
             return end;
     return -1;
 }
@@ -256,7 +261,7 @@ static void send_udp(struct net *net, int end, const struct carrier *carrier, co
     if (net->nat_port && !nat_takes(net, end, to))
         return;
     if (net->udp_blocked || to < 0 ||
-        (!address_is_any(&carrier->local) && !address_same_host(&carrier->local, &net->end[end].outer)))
+        (!address_is_any(&carrier->local) && !has_address(&net->end[end], &carrier->local)))
         return;
     if (net->deaf == to + 1)
         return;
@@ -275,7 +280,7 @@ static void send_udp(struct net *net, int end, const struct carrier *carrier, co
     }
     struct net_event *event = later(net, NET_DELAY + net->udp_delay, TO_UDP, to, octets, length);
     event->carrier = (struct carrier){.transport = TRANSPORT_UDP, .local = carrier->remote};
-    event->carrier.remote = net->end[end].outer;
+    event->carrier.remote = address_is_any(&carrier->local) ? net->end[end].outer : carrier->local;
     event->carrier.remote.port = carrier->local.port;
     if (net->nat_port && end == WEST)
         event->carrier.remote.port = (uint16_t)(net->nat_port + (carrier->local.port == 500));

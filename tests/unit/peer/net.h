@@ -53,7 +53,8 @@ struct net_end {
     struct peers *peers;
     struct traffic *traffic;
     struct peer_config *config;
-    struct address outer;
+    struct address outer, second; /* second: unspecified: none */
+    bool outer_gone; /* only the second one is left */
     uint32_t next_stream;
     bool host;
     uint64_t ike_sent; /* messages */
