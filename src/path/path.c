@@ -109,7 +109,8 @@ static uint64_t silence_due(const struct path *path) {
     }
     if (!gives_way(path) || path->sends < path->config->sends_before_fallback)
         return NEVER;
-    return path_later(path->first_sent_at, patience(path, path->config->fallback_after_ms));
+    uint64_t wait = patience(path, path->config->fallback_after_ms), slow = path->answered ? 2 * path->answer_ms : 0;
+    return path_later(path->first_sent_at, wait > slow ? wait : slow);
 }
 
 void path_set_deadline(struct path *path, uint64_t now) {
@@ -212,6 +213,7 @@ void path_connected(struct path *path, uint64_t now) {
 
 void path_answered(struct path *path, uint64_t now) {
     path->answered = true;
+    path->answer_ms = path_races(path) && path->first_sent_at != NEVER ? now - path->first_sent_at : 0;
     path->sends = 0; /* of IKE_AUTH from here on */
     path->first_sent_at = NEVER;
     path->begun = path->failed | path_way(path->nth, path->current); /* who has lost a race may be asked again */

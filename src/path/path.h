@@ -93,6 +93,7 @@ struct path {
     uint32_t begun,
         failed; /* staggered, a bit for each transport and target: tried, or being tried; known not to work */
     uint64_t beside_from; /* staggered: the next one may begin */
+    uint64_t answer_ms; /* staggered: what UDP took to answer IKE_SA_INIT, from the first send */
     bool silent; /* somebody in this round did not answer at all: a UDP-only path begins another round */
     uint64_t began_at, tried_at, deadline, backoff_ms;
     uint64_t first_sent_at; /* over the present transport and target; NEVER: not yet */

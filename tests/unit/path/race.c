@@ -167,12 +167,24 @@ static void C8_C7_an_ike_auth_without_an_answer_lets_those_that_lost_begin_again
     path_answered(&f->path, 800); /* UDP; TCP is ended */
     path_sent(&f->path, 800);
     path_sent(&f->path, 1300);
-    assert_int_equal(path_wake(&f->path, 2299).verb, PATH_WAIT);
-    struct path_step step = path_wake(&f->path, 2300);
+    assert_int_equal(path_wake(&f->path, 2399).verb, PATH_WAIT);
+    struct path_step step = path_wake(&f->path, 2400);
     assert_step(step, PATH_TRY, TRANSPORT_TCP, 4500);
-    assert_string_equal(step.why.text, "UDP 192.0.2.1:4500 did not answer IKE_AUTH 2 times in 1.5 s");
+    assert_string_equal(step.why.text, "UDP 192.0.2.1:4500 did not answer IKE_AUTH 2 times in 1.6 s");
     step = path_failed(&f->path, 2310, &why); /* TLS is known not to work, and UDP was answered */
     assert_int_equal(step.verb, PATH_GIVE_UP);
+}
+
+static void C8_C7_udp_that_took_long_for_the_first_answer_has_twice_that_for_the_second(void **state) {
+    struct fixture *f = *state;
+    struct path tcp;
+    f->config.staggered = true;
+    (void)udp_then_tcp(f, 0, &tcp);
+    path_sent(&f->path, 1500);
+    path_answered(&f->path, 2000);
+    path_sent(&f->path, 2000);
+    path_sent(&f->path, 2500);
+    assert_int_equal(path_deadline(&f->path), 2000 + 2 * 2000);
 }
 
 static void C8_when_the_attempt_itself_fails_one_beside_it_goes_on(void **state) {
@@ -228,6 +240,8 @@ int main(void) {
             C8_who_is_answered_first_is_the_attempt_and_its_transport_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(
             C8_C7_an_ike_auth_without_an_answer_lets_those_that_lost_begin_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            C8_C7_udp_that_took_long_for_the_first_answer_has_twice_that_for_the_second, setup, teardown),
         cmocka_unit_test_setup_teardown(C8_when_the_attempt_itself_fails_one_beside_it_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(
             C8_when_every_stream_has_failed_silent_udp_goes_too_and_each_has_its_words, setup, teardown),
