@@ -14,6 +14,7 @@
 #define COOKIE_MAX ((size_t)64)
 #define INIT_RETRIES_MAX 6 /* cookies and other groups, together */
 #define KE_RETRIES_MAX 3 /* of one CREATE_CHILD_SA */
+#define QUEUE_FEW 4
 #define QUEUE_MAX (2 * (IKE_CHILDREN_MAX + IKE_CHILDREN_REKEYED_MAX) + IKE_CHILD_CONFIGS_MAX + 8)
 #define EVENTS_KEPT_FREE 8 /* for what is not CHILD_DOWN */
 #define REKEYED_LINGER (60 * SECOND) /* how long the old SA waits for the peer's DELETE */
@@ -303,6 +304,8 @@ struct request {
     struct rival rival;
 };
 void queue_add(struct ike_sa *, const struct task *, bool first);
+void task_queue_init(struct ike_sa *);
+void task_queue_free(struct ike_sa *);
 void queue_clear(struct ike_sa *);
 void queue_run(struct ike_sa *, struct turn *); /* begins what is due, when nothing is outstanding */
 bool queue_has(const struct ike_sa *, const struct exchange *);
@@ -445,8 +448,8 @@ struct ike_sa {
     uint32_t next_id; /* of our next request */
     uint32_t expected_id; /* of the peer's next request */
     struct request request;
-    struct task queue[QUEUE_MAX];
-    size_t queued;
+    struct task *queue, few[QUEUE_FEW]; /* `few`, or memory of its own: most SAs never have more to ask */
+    size_t queued, queue_room;
     struct sealed response; /* to expected_id - 1 (K2) */
     struct inbound *held; /* waits for ike_sa_auth */
     struct assembly *assembly;

@@ -11,12 +11,35 @@ static bool same_task(const struct task *a, const struct task *b) {
     return a->exchange == b->exchange && a->config == b->config && a->spi_in == b->spi_in;
 }
 
+void task_queue_init(struct ike_sa *sa) {
+    sa->queue = sa->few;
+    sa->queue_room = QUEUE_FEW;
+}
+
+void task_queue_free(struct ike_sa *sa) {
+    if (sa->queue != sa->few)
+        free(sa->queue);
+}
+
+/* For one more; from what QUEUE_FEW holds at once to all. */
+static bool make_room(struct ike_sa *sa) {
+    if (sa->queued < sa->queue_room)
+        return true;
+    struct task *all = sa->queue == sa->few ? malloc(QUEUE_MAX * sizeof *all) : NULL;
+    if (all == NULL)
+        return false;
+    memcpy(all, sa->queue, sa->queued * sizeof *all);
+    sa->queue = all;
+    sa->queue_room = QUEUE_MAX;
+    return true;
+}
+
 /* Tasks that are there already are not added twice, so QUEUE_MAX holds all that can be asked for. */
 void queue_add(struct ike_sa *sa, const struct task *task, bool first) {
     for (size_t i = 0; i < sa->queued; i++)
         if (same_task(&sa->queue[i], task))
             return;
-    if (sa->queued >= QUEUE_MAX)
+    if (!make_room(sa))
         return;
     if (first) {
         memmove(sa->queue + 1, sa->queue, sa->queued * sizeof sa->queue[0]);

@@ -16,6 +16,7 @@ struct ike_sa *sa_new(const struct ike_config *config, enum ike_role role, const
         free(sa);
         return NULL;
     }
+    task_queue_init(sa);
     sa->config = config;
     sa->role = role;
     sa->mobile = role == IKE_INITIATOR;
@@ -79,6 +80,7 @@ void ike_sa_free(struct ike_sa *sa) {
     if (sa == NULL)
         return;
     request_end(sa);
+    task_queue_free(sa);
     handshake_free(sa);
     sealed_free(&sa->response);
     inbound_free(sa->held);
