@@ -21,13 +21,14 @@ OURS = ["iketcp|tcp", "iketcp|tcp|65000", "iketcp|udp"]
 BOUNDS = ["bound|copy", "bound|seg"]
 OTHERS = ["openvpn-tcp", "ocserv-tls", "strongswan-libipsec", "wireguard-go"]
 CUBIC = "iketcp|tcp|1400|tcp-congestion=cubic"
+AGGFRAG = "iketcp|tcp|1400|aggfrag=yes"
 LINE = {"LINK": "100mbit"}
 LOSS = {"LINK": "100mbit", "DELAY": "20", "LOSS": "1"}
 
 # What there is to measure: which scripts, what they are told, seconds of each stream, in which rounds; `others`: with --all
 Part = collections.namedtuple("Part", "what scripts environment seconds every others")
 PARTS = {
-    "stream": Part("one stream, round trips, memory", ["plain-tcp", *BOUNDS, *OURS],
+    "stream": Part("one stream, round trips, memory", ["plain-tcp", *BOUNDS, *OURS, AGGFRAG],
                    {"MEASURES": "rtt stream loaded memory"}, 3, 1, True),
     "line": Part("behind a line of 100 Mbit/s with a queue of 50 ms", ["plain-tcp", "bound|copy", *OURS, CUBIC],
                  {**LINE, "MEASURES": "rtt both"}, 4, 1, True),
