@@ -1,4 +1,5 @@
--- iketcp.lua: IKE and ESP in a TCP stream (RFC 9329) for Wireshark and tshark, which hand what is inside to their own dissectors.
+-- iketcp.lua: IKE and ESP in a TCP stream (RFC 9329), and many packets in one of ESP (RFC 9347), for Wireshark and tshark, which hand
+-- what is inside to their own dissectors.
 -- Load it with -X lua_script:iketcp.lua (not as root), or put it into ~/.local/lib/wireshark/plugins. It takes TCP port 4500,
 -- and any other stream that begins with IKETCP.
 
@@ -74,5 +75,46 @@ local function begins(tvb, pinfo, tree)
     return true
 end
 
+-- AGGFRAG (RFC 9347), which ESP carries as protocol 144: whole inner packets are shown; the pieces of one that several ESP packets
+-- share are named and not put together.
+local aggfrag = Proto("aggfrag", "AGGFRAG payload")
+local f_sub_type = ProtoField.uint8("aggfrag.subtype", "Sub-type", base.DEC, { [0] = "non-congestion control", [1] = "congestion control" })
+local f_offset = ProtoField.uint16("aggfrag.offset", "BlockOffset")
+local f_piece = ProtoField.bytes("aggfrag.piece", "Piece of an inner packet")
+local f_pad = ProtoField.bytes("aggfrag.pad", "Padding")
+aggfrag.fields = { f_sub_type, f_offset, f_piece, f_pad }
+local ip, ipv6 = Dissector.get("ip"), Dissector.get("ipv6")
+
+-- Octets of the data block in front; nil: it goes on in the next payload, or is none.
+local function block_length(tvb, at, version)
+    local left, length = tvb:len() - at
+    if version == 4 and left >= 4 then length = tvb(at + 2, 2):uint() end
+    if version == 6 and left >= 6 then length = 40 + tvb(at + 4, 2):uint() end
+    return length and length >= 20 and length <= left and length or nil
+end
+
+function aggfrag.dissector(tvb, pinfo, tree)
+    if tvb:len() < 4 then return 0 end
+    local header = tvb(0, 1):uint() == 1 and 24 or 4
+    if tvb:len() < header then return 0 end
+    local branch = tree:add(aggfrag, tvb(0, header))
+    branch:add(f_sub_type, tvb(0, 1))
+    branch:add(f_offset, tvb(2, 2))
+    local at = header + math.min(tvb(2, 2):uint(), tvb:len() - header)
+    if at > header then branch:add(f_piece, tvb(header, at - header)) end
+    while at < tvb:len() do
+        local version = tvb(at, 1):bitfield(0, 4)
+        local length = block_length(tvb, at, version)
+        if version == 0 or not length then
+            branch:add(version == 0 and f_pad or f_piece, tvb(at))
+            break
+        end
+        (version == 4 and ip or ipv6):call(tvb(at, length):tvb(), pinfo, tree)
+        at = at + length
+    end
+    return tvb:len()
+end
+
 iketcp:register_heuristic("tcp", begins)
 DissectorTable.get("tcp.port"):add(4500, iketcp)
+DissectorTable.get("ip.proto"):add(144, aggfrag)

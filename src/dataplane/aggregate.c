@@ -1,6 +1,7 @@
 /* aggregate.c: packets on their way to an SA in AGGFRAG mode (RFC 9347): they are cut into a payload, one behind the other, until
- * it is full or nothing more is there to be sent now; it never waits. A stream takes payloads as long as what leaves in one
- * write; over UDP a payload fits the path, and a packet that does not goes in pieces. */
+ * it is full or nothing more is there to be sent now; it never waits. A stream takes payloads half as long as what leaves in one
+ * write, since the other side can open one only when all of it is there. Over UDP a payload fits the path, and a packet that
+ * does not goes in pieces. */
 #include "dataplane/internal.h"
 
 #define OUTER_MTU ((size_t)1500) /* as routes assume (daemon/engine/route.c) */
@@ -11,9 +12,8 @@
 static size_t room_of(const struct outbound *out) {
     const struct esp_sa *sa = out->route.sa;
     if (out->link != NULL) {
-        size_t most = esp_inner_max(sa, FRAME_PAYLOAD_MAX), turn = out->link->outlet.line.quantum;
-        size_t room = turn < AGGREGATE_MAX ? turn : AGGREGATE_MAX;
-        return room < most ? room : most;
+        size_t half = out->link->outlet.line.quantum / 2;
+        return half < AGGREGATE_MAX ? half : AGGREGATE_MAX;
     }
     size_t headers = (out->route.carrier->remote.family == 6 ? 40 : 20) + UDP_HEADER;
     size_t room = esp_inner_max(sa, OUTER_MTU - headers), mtu = esp_sa_config(sa)->aggfrag_mtu;
