@@ -60,7 +60,9 @@ enum channel_result channel_receive(int fd, uint8_t *buffer, size_t capacity, si
     if (got < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? CHANNEL_LATER : CHANNEL_GONE;
     int came = passed != NULL ? descriptor_of(&message) : -1;
-    if (got == 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    /* Where no descriptor is left for it, the one that came is lost, not the channel; whoever wants none gets none. */
+    int cut = passed == NULL ? MSG_TRUNC | MSG_CTRUNC : MSG_TRUNC;
+    if (got == 0 || (message.msg_flags & cut) != 0) {
         if (came >= 0)
             close(came);
         return CHANNEL_GONE;

@@ -159,6 +159,11 @@ static uint8_t *read_source(struct monitor_answer *a) {
     return octets;
 }
 
+static bool brings_descriptor(enum monitor_request_kind kind) {
+    return kind == REQUEST_SOCKET || kind == REQUEST_TUN || kind == REQUEST_READY || kind == REQUEST_KEYLOG ||
+           kind == REQUEST_RELOAD;
+}
+
 static void take_answer(struct monitor_client *c, size_t length, int passed) {
     enum monitor_request_kind kind;
     uint32_t serial;
@@ -173,6 +178,8 @@ static void take_answer(struct monitor_client *c, size_t length, int passed) {
     }
     wipe(c->buffer, length);
     a.fd = passed;
+    if (passed < 0 && a.error.origin == ORIGIN_NONE && brings_descriptor(kind))
+        fail(&a.error, HOST, 0, "the engine has no descriptor left for what it asked the monitor for");
     take_first(c);
     if (c->first != NULL && c->first->failed)
         event_active(c->later, EV_TIMEOUT, 0);

@@ -101,7 +101,7 @@ enum proxy_verdict http_take(struct proxy_talk *talk, uint8_t octet, struct erro
     if (octet != '\n') {
         talk->blank = false;
         if (talk->in_first_line && talk->line_length < PROXY_LINE_MAX) {
-            talk->line[talk->line_length++] = (char)(octet == 0 ? '?' : octet);
+            talk->line[talk->line_length++] = (char)(octet >= 0x20 && octet < 0x7f ? octet : '?'); /* for a terminal */
             talk->line[talk->line_length] = 0;
         }
         return talk->in_first_line && cannot_be_http(talk) ? judge(talk, err) : PROXY_MORE;

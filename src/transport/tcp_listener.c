@@ -5,20 +5,43 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define DESCRIPTORS_LEFT 64
 #define ACCEPT_AGAIN_MS 500 /* after the system refused a descriptor */
 #define TROUBLE_AGAIN_MS (60 * SECOND)
+
+/* Half of the limit where that is small. 0: nobody knows a limit. */
+static int descriptor_most(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return 0;
+    int most = (int)limit.rlim_cur;
+    return most > 2 * DESCRIPTORS_LEFT ? most - DESCRIPTORS_LEFT : most / 2;
+}
 
 void accept_limits_defaults(struct accept_limits *limits) {
     *limits = (struct accept_limits){.streams_max = 1024,
         .streams_per_source = 32,
+        .descriptor_most = descriptor_most(),
         .first_message_ms = 20 * SECOND,
         .guests_max = 256,
         .guest_idle_ms = 60 * SECOND};
+}
+
+/* Who came first and says nothing makes room; where all say something, who comes last is turned away. */
+static bool descriptor_is_for_us(struct tcp_listener *listener, int fd) {
+    int most = listener->limits.descriptor_most;
+    if (most == 0 || fd < most)
+        return false;
+    if (TAILQ_EMPTY(&listener->pending))
+        return true;
+    pending_close(TAILQ_FIRST(&listener->pending));
+    return false;
 }
 
 static void on_accept(
@@ -27,7 +50,7 @@ static void on_accept(
     struct tcp_listener *listener = context;
     struct error ignored;
     struct address local, remote;
-    if (socket_addresses(fd, &local, &remote) && tcp_prepare(fd, &ignored))
+    if (!descriptor_is_for_us(listener, fd) && socket_addresses(fd, &local, &remote) && tcp_prepare(fd, &ignored))
         pending_add(listener, fd, &local, &remote);
     else
         close(fd);

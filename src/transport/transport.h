@@ -73,6 +73,7 @@ struct accepted_stream {
 struct accept_limits {
     uint32_t streams_max; /* not yet handed over, in all */
     uint32_t streams_per_source; /* the same, per source address (IPv6: per /64) */
+    int descriptor_most; /* none above is kept: what is left of the process's limit is for what we open ourselves */
     uint64_t first_message_ms; /* L12: closed without a word when the first message is not there by then */
     uint32_t guests_max; /* connections that were handed on to a web server, in all; per source as above */
     uint64_t guest_idle_ms; /* closed when neither side said anything for so long */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -338,9 +339,37 @@ static void a_client_for_whom_there_is_no_descriptor_waits_and_it_is_said_once(v
     stop(f);
 }
 
+static void L12_descriptors_are_left_for_what_we_open_ourselves(void **state) {
+    (void)state;
+    struct accept_limits limits = limits_of(64, 64, 5000);
+    int lowest = open("/dev/null", O_RDONLY), fd[24];
+    close(lowest);
+    limits.descriptor_most = lowest + 24; /* the loop, the listener and the dialling side have some of them */
+    struct fixture *f = start(4, limits);
+    for (int i = 0; i < 24; i++) {
+        fd[i] = tcp_dial(&f->at);
+        loop_for(f->base, 5);
+    }
+    int next = open("/dev/null", O_RDONLY);
+    assert_true(next < limits.descriptor_most + 24); /* the dialling side's, no accepted one's */
+    close(next);
+    wait_closed(f, fd[0]); /* the oldest makes room */
+    uint8_t octets[512];
+    size_t length = opening(octets, 0x0300000000000001, 0x0700000000000001, FLAG_I);
+    for (int i = 0; i < 24; i++)
+        close(fd[i]);
+    wait_pending(f, 0);
+    int last = tcp_dial(&f->at);
+    send_all(last, octets, length);
+    loop_until(f->base, &f->taken, 1, 2000);
+    close(last);
+    stop(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_for_whom_there_is_no_descriptor_waits_and_it_is_said_once),
+        cmocka_unit_test(L12_descriptors_are_left_for_what_we_open_ourselves),
         cmocka_unit_test(O2_a_stream_is_handed_over_with_all_that_was_read),
         cmocka_unit_test(S2_six_octets_are_waited_for_however_they_are_split),
         cmocka_unit_test(S2_wrong_first_octets_close_silently),

@@ -247,8 +247,23 @@ static void T4_garbage_is_refused_or_waited_for_and_harms_nobody(void **state) {
     }
 }
 
+/* They reach a log and a terminal. */
+static void words_of_a_proxy_are_letters_and_no_commands_to_a_terminal(void **state) {
+    (void)state;
+    struct error err;
+    struct proxy_talk talk = begin(wanted(PROXY_HTTP, "", "", "g"));
+    static const char answer[] = "HTTP/1.1 403 \033]0;owned\007 \x9b"
+                                 "2J no\tway\x7f\r\n\r\n";
+    assert_int_equal(give(&talk, answer, sizeof answer - 1, &err), PROXY_REFUSED);
+    assert_non_null(strstr(err.text, "403 ?]0;owned? ?2J no?way?"));
+    talk = begin(wanted(PROXY_HTTP, "", "", "g"));
+    assert_int_equal(give(&talk, "\033[2J", 4, &err), PROXY_REFUSED);
+    assert_null(strchr(err.text, '\033'));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_of_a_proxy_are_letters_and_no_commands_to_a_terminal),
         cmocka_unit_test(T4_connect_asks_as_RFC_9110_has_it),
         cmocka_unit_test(T4_the_longest_names_fit),
         cmocka_unit_test(T4_consent_is_understood_however_it_is_cut),
