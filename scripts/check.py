@@ -53,6 +53,8 @@ def faces():
     """an include of another room's private header: only ROOM/ROOM.h is its face (base/ is open)"""
     for path in sources("src/*.c", "src/*.h", "tests/*.c", "tests/*.h", "bench/*.c"):
         room = path.parts[1] if path.parts[0] == "src" else path.parts[2] if path.parts[:2] == ("tests", "unit") else None
+        if path.parts[:2] == ("tests", "fuzz"):  # a target is of the room that it asks
+            room = {"control": "daemon", "monitor": "daemon", "proxy": "transport", "stranger": "transport", "ticket": "ike"}.get(path.stem)
         room = {"engine": "daemon"}.get(room, room)
         for number, ours, name in includes(path):
             parts = name.split("/")
