@@ -5,6 +5,7 @@ import hmac
 import os
 import select
 import socket
+import ssl
 import struct
 
 from scapy.config import conf
@@ -131,7 +132,7 @@ def delete(spis, protocol=3, size=4):
 
 class Udp:
     def __init__(self, local, remote, port=0, remote_port=4500):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = socket.socket(socket.AF_INET6 if ":" in local else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((local, port))
         self.remote = (remote, remote_port)
@@ -146,7 +147,8 @@ class Udp:
         """(True, IKE message) or (False, ESP packet); None: nothing came"""
         if not select.select([self.socket], [], [], seconds)[0]:
             return None
-        octets, self.remote = self.socket.recvfrom(65535)
+        octets, remote = self.socket.recvfrom(65535)
+        self.remote = remote[:2]
         if self.socket.getsockname()[1] == 500 or self.remote[1] == 500:
             return True, octets
         return (True, octets[4:]) if octets[:4] == bytes(4) else (False, octets)
@@ -156,9 +158,13 @@ class Udp:
 
 
 class Stream:
-    def __init__(self, local, remote, accepted=None, step=0):
-        self.socket = accepted or socket.create_connection((remote, 4500), 5, (local, 0))
+    def __init__(self, local, remote, accepted=None, step=0, tls=False):
+        self.socket = accepted or socket.create_connection((remote, 443 if tls else 4500), 5, (local, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:  # nobody's certificate is looked at (T2)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.socket = context.wrap_socket(self.socket)
         self.prefix, self.octets, self.step, self.closed = (b"" if accepted else b"IKETCP"), b"", step, False
 
     def raw(self, octets):
@@ -182,11 +188,14 @@ class Stream:
 
     def receive(self, seconds):
         while (frame := self.frame()) is None:
-            if self.closed or not select.select([self.socket], [], [], seconds)[0]:
+            waits = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+            if self.closed or not (waits or select.select([self.socket], [], [], seconds)[0]):
                 return None
             try:
                 come = self.socket.recv(65535)
-            except ConnectionResetError:
+            except ssl.SSLWantReadError:
+                continue
+            except (ConnectionResetError, ssl.SSLError):
                 come = b""
             self.closed = come == b""
             self.octets += come
@@ -213,6 +222,7 @@ class Peer:
         self.spi_i, self.spi_r, self.nonce, self.id, self.keys = os.urandom(8), bytes(8), os.urandom(32), 0, None
         self.iv, self.last_sent, self.last_raw, self.children = 1, b"", b"", {}
         self.requests_seen, self.flags_extra, self.version = [], 0, 0x20
+        self.reply = lambda exchange, payloads: []  # to what it asks: payloads; None: silence
 
     # sealing
 
@@ -260,8 +270,10 @@ class Peer:
             self.requests_seen.append((message[18], self.open(message)))
         except InvalidTag:
             return False
-        number = struct.unpack(">I", message[20:24])[0]
-        self.carrier.ike(self.seal(message[18], [], response=True, number=number))
+        number, answer = struct.unpack(">I", message[20:24])[0], self.reply(message[18], self.requests_seen[-1][1])
+        if answer is not None:
+            self.last_answer = self.seal(message[18], answer, response=True, number=number)
+            self.carrier.ike(self.last_answer)
         return True
 
     def receive(self, seconds=3, wanted=None):

@@ -9,6 +9,7 @@ import time
 from odd_ike import *
 
 WEST_ADDRESS, EAST_ADDRESS = "192.0.2.10", "198.51.100.10"
+WEST_SIX, EAST_SIX = "2001:db8:1::10", "2001:db8:2::10"
 scenarios = []
 
 
@@ -48,6 +49,9 @@ class Daemon:
 
     def begins(self, name):
         return subprocess.Popen([*self.command, "up", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def rekeys(self, name, *what):
+        return subprocess.run([*self.command, "rekey", *what, name], capture_output=True, text=True, timeout=10, check=True)
 
     def goes(self, name):
         return subprocess.Popen([*self.command, "down", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -812,6 +816,178 @@ def a_responder_that_makes_another_child_sa_than_was_asked(daemon):
             peer.receive(0.3)
             must(any(DELETE in dict(p) for _, p in peer.requests_seen), "the peer is not asked to delete what it made", peer.requests_seen)
             daemon.has(0)  # it has no other, so that the IKE SA goes as well
+
+
+# --- over IPv6, and inside TLS ---
+
+def whole_life(peer, daemon, transport):
+    peer.begin()
+    daemon.has(1, 1, transport)
+    peer.ping()
+    peer.child(peer.child_payloads())
+    peer.ping()
+    peer = peer.rekey_ike()
+    daemon.has(1, 2, transport)
+    peer.ping()
+    peer.end()
+    daemon.has(0)
+
+
+@scenario
+def a_whole_life_over_ipv6(daemon):
+    for carrier, transport in (Udp(WEST_SIX, EAST_SIX), "udp"), (Stream(WEST_SIX, EAST_SIX), "tcp"), (Stream(WEST_SIX, EAST_SIX, tls=True), "tls"):
+        whole_life(Peer(carrier, identity=b"six"), daemon, transport)
+
+
+@scenario
+def T1_a_whole_life_inside_tls(daemon):
+    whole_life(Peer(Stream(WEST_ADDRESS, EAST_ADDRESS, tls=True)), daemon, "tls")
+    whole_life(Peer(Stream(WEST_ADDRESS, EAST_ADDRESS, tls=True, step=1)), daemon, "tls")  # each octet in a record of its own
+
+
+@scenario
+def T1_S2_what_is_no_prefix_inside_tls_is_closed_with_nothing_said(daemon):
+    for octets in b"GET / HTTP/1.1\r\n\r\n", b"IKETCQ", bytes(6), b"\x16\x03\x01\0\x05abcde", b"IKETCP\0\1":
+        stream = Stream(WEST_ADDRESS, EAST_ADDRESS, tls=True)
+        stream.socket.sendall(octets)
+        must(stream.ends() and stream.octets == b"", "it is not closed silently", stream.octets)
+        stream.close()
+
+
+@scenario
+def T1_what_is_no_tls_behind_its_first_octets_is_closed(daemon):
+    for octets in b"\x16\x03\x01\xff\xff" + bytes(40), b"\x16\x03\x01\0\4\1\0\0\0", b"\x16\x03\x01\0\0" * 200, b"\x15\x03\x01\0\2\2\x28", b"\x80\x2e\1":
+        raw = socket.create_connection((EAST_ADDRESS, 443), 5, (WEST_ADDRESS, 0))
+        raw.sendall(octets)
+        with contextlib.suppress(ConnectionResetError):
+            while raw.recv(1000):  # an alert at most
+                pass
+        raw.close()
+
+
+# --- begun by ours: answered as nobody would expect ---
+
+REFUSALS = NO_PROPOSAL, TEMPORARY_FAILURE, NO_ADDITIONAL_SAS, TS_UNACCEPTABLE, 8300  # the last is nobody's
+
+
+def rekey_seen(peer, daemon, *what):
+    """has the daemon rekey; what it asked"""
+    before = len(peer.requests_seen)
+    daemon.rekeys("stream", *what)
+    for _ in range(50):
+        peer.receive(0.1)
+        asked = [p for e, p in peer.requests_seen[before:] if e == CREATE_CHILD]
+        if asked:
+            return asked[0]
+    raise Unexpected("no CREATE_CHILD_SA came", peer.requests_seen[before:])
+
+
+@scenario
+def our_rekey_that_is_refused_leaves_what_is_there(daemon):
+    for refusal in REFUSALS:
+        for what in [], ["--ike"]:
+            peer = tcp().begin()
+            peer.reply = lambda exchange, _, r=refusal: [notify(r)] if exchange == CREATE_CHILD else []
+            rekey_seen(peer, daemon, *what)
+            daemon.has(1, 1, "tcp")
+            peer.ping()
+            peer.reply = lambda *_: []
+            peer.end()
+            daemon.has(0)
+
+
+@scenario
+def our_rekey_of_a_child_sa_that_the_peer_does_not_know_makes_no_second_one(daemon):
+    peer = tcp().begin()
+    peer.reply = lambda exchange, _: [notify(CHILD_SA_NOT_FOUND)] if exchange == CREATE_CHILD else []
+    rekey_seen(peer, daemon)
+    must(all(len(c["child_sas"]) <= 1 for c in daemon.up()), "two Child SAs", daemon.up())
+    peer.reply = lambda *_: []
+    peer.receive(0.3)
+    peer.end()
+
+
+def answer_to_rekey(peer, asked):
+    """an answer in order to a request for a Child SA"""
+    of = dict(asked)
+    peer.spi_in, nonce = os.urandom(4), os.urandom(32)
+    _, _, spi, _ = (lambda b: (b[4], b[5], b[8:12], None))(of[SA])
+    peer.add_child(peer.spi_in, spi, prf_plus(peer.keys["d"], of[NONCE] + nonce, 40), False)
+    return [(SA, proposals(proposal(ESP_TRANSFORMS, 3, peer.spi_in))), (NONCE, nonce), (TSI, of[TSI]), (TSR, of[TSR])]
+
+
+@scenario
+def our_rekey_that_is_answered_in_another_order_with_strangers_and_twice(daemon):
+    peer = tcp().begin()
+    peer.reply = lambda exchange, asked: strange_and_reversed(answer_to_rekey(peer, asked)) if exchange == CREATE_CHILD else []
+    asked = rekey_seen(peer, daemon)
+    must(REKEY_SA in notifications(asked), "it says whom it rekeys", asked)
+    peer.carrier.ike(peer.last_answer)  # once more
+    daemon.has(1, 1, "tcp")
+    peer.ping(peer.spi_in)
+    peer.end()
+
+
+@scenario
+def L11_our_rekey_that_is_answered_with_nonsense_ends_at_worst_the_ike_sa(daemon):
+    wrong = [lambda p: [], lambda p: p[:1], lambda p: p[1:], lambda p: [p[0], (NONCE, b"short"), *p[2:]], lambda p: [(SA, b""), *p[1:]],
+             lambda p: [(SA, proposals(proposal(ESP_TRANSFORMS, 3, b"12345678"))), *p[1:]], lambda p: p[:2] + [(TSI, b"\1\0\0\0"), p[3]],
+             lambda p: [(SA, proposals(proposal([transform(1, 3), transform(5, 0)], 3, b"1234"))), *p[1:]],
+             lambda p: p[:2] + [(TSI, selectors("0.0.0.0", "255.255.255.255")), p[3]], lambda p: p + [(200, b"", 0x80)], lambda p: p + p]
+    for change in wrong:
+        peer = tcp().begin()
+        peer.reply = lambda exchange, asked, c=change: c(answer_to_rekey(peer, asked)) if exchange == CREATE_CHILD else []
+        rekey_seen(peer, daemon)
+        peer.reply = lambda *_: []
+        peer.receive(0.3)
+        for connection in daemon.up():  # what was never agreed upon carries nothing
+            must(all(child["ts_remote"] == ["10.1.0.0/24"] for child in connection["child_sas"]), "other selectors than were asked for", connection)
+        if daemon.up():
+            peer.end()
+        peer.carrier.close()
+        daemon.goes("stream").wait(10)
+        daemon.has(0)
+
+
+@scenario
+def our_delete_is_over_whatever_the_answer_is(daemon):
+    answers = [lambda *_: [], lambda *_: [delete([], 1, 0)], lambda *_: [notify(TEMPORARY_FAILURE)], lambda *_: [notify(INVALID_SYNTAX)], lambda *_: [(200, b"", 0x80)],
+               lambda *_: [delete([b"1234"])], lambda *_: None]
+    for answer in answers:
+        peer = tcp().begin()
+        peer.reply = answer
+        down = daemon.goes("stream")
+        begin = time.monotonic()
+        while down.poll() is None:
+            peer.receive(0.1)
+            must(time.monotonic() - begin < 30, "down does not come to its end")
+        must(any(DELETE in dict(p) for _, p in peer.requests_seen), "it says nothing of its end", peer.requests_seen)
+        peer.carrier.close()
+        daemon.has(0)
+
+
+@scenario
+def our_question_whether_the_peer_lives_is_answered_by_any_answer_that_is_authentic(daemon):
+    for answer in [], [notify(40000)], [(200, b"what", 0)], [notify(TEMPORARY_FAILURE)], [delete([b"none"])]:
+        peer = Peer(Stream(WEST_ADDRESS, EAST_ADDRESS), identity=b"third", remote=b"east").begin()
+        peer.reply = lambda *_, a=answer: a
+        for _ in range(60):  # dpddelay=1
+            peer.receive(0.1)
+            if any(e == INFORMATIONAL for e, _ in peer.requests_seen):
+                break
+        must(any(e == INFORMATIONAL for e, _ in peer.requests_seen), "it never asks")
+        peer.receive(0.3)
+        daemon.has(1, 1, "tcp")
+        peer.reply = lambda *_: []
+        peer.end()
+        daemon.has(0)
+    peer = Peer(Stream(WEST_ADDRESS, EAST_ADDRESS), identity=b"third", remote=b"east").begin()
+    peer.reply = lambda *_: [notify(INVALID_SYNTAX)]  # but for this one, with which the peer has ended it (RFC 7296, section 2.21.3)
+    for _ in range(60):
+        peer.receive(0.1)
+        if not daemon.up():
+            break
+    daemon.has(0)
 
 
 # --- all of them ---
