@@ -76,6 +76,7 @@ json_t *link_receive(struct daemon_link *link) {
     int why = errno;
     json_t *answer = length <= 0 ? NULL : json_loadb(line, (size_t)length, 0, NULL);
     free(line);
+    json_clean(answer);
     errno = why;
     return answer;
 }

@@ -35,6 +35,9 @@ bool link_send(struct daemon_link *, json_t *request); /* takes the reference */
 /* The next answer, the caller's; NULL: the daemon closed, a signal came (errno EINTR), or it was not JSON. */
 json_t *link_receive(struct daemon_link *);
 
+/* ---- clean.c: all strings in it without what a terminal would obey ---- */
+void json_clean(json_t *);
+
 /* ---- command.c ---- */
 enum exit_code command_run(const struct options *);
 
