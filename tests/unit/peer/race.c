@@ -466,6 +466,93 @@ static void C8_K16_a_lost_session_is_resumed_over_whichever_answers(void **state
     assert_true(net_ping(net, WEST, EAST));
 }
 
+/* --- by chance: a network of any temper, which changes while all is pending --- */
+
+static uint32_t draw(struct net *net, uint32_t below) {
+    struct random_source random = random_seeded(&net->rng);
+    return random_u32(&random) % below;
+}
+
+static void draw_temper(struct net *net) {
+    net->udp_blocked = draw(net, 3) == 0;
+    net->udp_delay = draw(net, 2) ? draw(net, 700) : 0;
+    net->connect_delay = draw(net, 2) ? draw(net, 700) : 0;
+    net->tcp_refused = draw(net, 4) == 0;
+    net->tcp_dropped = draw(net, 4) == 0;
+    net->two_addresses = draw(net, 3) == 0;
+    net->port_blocked = draw(net, 4) == 0 ? 4500 : 0;
+    net->drop_next_udp = (int)draw(net, 3);
+    net->end[WEST].config->path.tls = draw(net, 2) ? PATH_FALLBACK : PATH_NO;
+}
+
+static void something_happens(struct net *net) {
+    struct error icmp = {.origin = ORIGIN_HOST, .text = "nobody listens there"};
+    struct carrier carrier = {.transport = TRANSPORT_UDP, .remote = net->end[EAST].outer};
+    size_t found;
+    carrier.remote.port = 500;
+    switch (draw(net, 6)) {
+    case 0:
+        net_cut(net);
+        break;
+    case 1:
+        net_take(net, WEST, peers_udp_failed(net->end[WEST].peers, net->now, &carrier, &icmp));
+        break;
+    case 2:
+        net_take(net, WEST, peers_down(net->end[WEST].peers, net->now, "office", &found));
+        break;
+    case 3:
+        net_up(net, WEST);
+        break;
+    case 4:
+        net->udp_blocked = !net->udp_blocked;
+        break;
+    default:
+        net->tcp_dropped = !net->tcp_dropped;
+    }
+}
+
+static void assert_one_ike_sa(struct net *net, uint64_t seed) {
+    struct peers_totals totals = net_totals(net, WEST);
+    if (totals.peers != 1 || net_status(net, WEST)->state != PEER_STATE_UP) {
+        print_message("seed %u\n", (unsigned)seed);
+        net_print(net);
+    }
+    assert_int_equal(net_status(net, WEST)->state, PEER_STATE_UP);
+    assert_int_equal(totals.peers, 1);
+    assert_int_equal(totals.ike_sas, 1);
+    assert_int_equal(totals.streams, net_open_streams(net, WEST));
+    assert_int_equal(net_totals(net, EAST).ike_sas, 1);
+    assert_int_equal(net_totals(net, EAST).half_open, 0);
+    assert_true(net_ping(net, WEST, EAST));
+}
+
+static void one_race(uint64_t seed) {
+    void *state = NULL;
+    assert_int_equal(net_setup(&state), 0);
+    struct net *net = state;
+    net->rng = seed;
+    draw_temper(net);
+    prepare(net);
+    net_up(net, WEST);
+    for (uint32_t steps = draw(net, 6); steps > 0; steps--) {
+        net_run(net, draw(net, 900));
+        something_happens(net);
+    }
+    net_run(net, 70 * SECOND);
+    net->udp_blocked = net->tcp_dropped = net->tcp_refused = false;
+    net->udp_delay = net->connect_delay = net->port_blocked = 0;
+    net_up(net, WEST);
+    net_run(net, 100 * SECOND);
+    assert_one_ike_sa(net, seed);
+    assert_int_equal(net_teardown(&state), 0);
+}
+
+static void C8_whatever_happens_amid_a_race_one_ike_sa_comes_of_it(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++)
+        one_race(seed);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
@@ -494,6 +581,7 @@ int main(void) {
         T(C8_an_answer_with_the_wrong_spi_decides_nothing),
         T(C8_a_stream_that_closes_before_the_answer_leaves_the_rest_to_udp),
         T(C8_when_udp_is_refused_the_stream_that_was_begun_goes_on),
+        cmocka_unit_test(C8_whatever_happens_amid_a_race_one_ike_sa_comes_of_it),
         T(C8_K16_a_lost_session_is_resumed_over_whichever_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
