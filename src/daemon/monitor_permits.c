@@ -4,7 +4,8 @@
 
 #include "daemon/monitor_internal.h"
 
-#define TUNS_MAX 4 /* one for each worker to come */
+/* Workers to come share it, a queue each. Who holds its descriptor can make it outlive that; the one that host/ knows is taken back. */
+#define TUNS_MAX 1
 
 bool monitor_may_open_socket(
     const struct config *config, enum host_socket_kind kind, const struct address *local, struct error *err) {
@@ -42,7 +43,7 @@ bool monitor_congestion_of(
 
 bool monitor_may_open_tun(const struct monitor *m, const char *name, struct error *err) {
     if (m->tuns >= TUNS_MAX)
-        return fail(err, OURS, 0, "%u TUN devices are enough", m->tuns);
+        return fail(err, OURS, 0, "the engine has its TUN device already");
     if (name[0] != 0 && strcmp(name, m->config->tun_name) != 0)
         return fail(err, CONFIG, 0, "the configuration's TUN device is '%s', not '%s'", m->config->tun_name, name);
     return true;

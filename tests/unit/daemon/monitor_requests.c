@@ -310,6 +310,16 @@ static void one_device_name_is_allowed(void **context) {
     assert_non_null(strstr(err.text, "not 'eth0'"));
 }
 
+static void there_is_one_common_device_and_no_second(void **context) {
+    (void)context;
+    struct error err = {0};
+    unsigned before = monitor->tuns;
+    monitor->tuns = 1;
+    assert_false(monitor_may_open_tun(monitor, monitor->config->tun_name, &err));
+    assert_non_null(strstr(err.text, "has its TUN device already"));
+    monitor->tuns = before;
+}
+
 /* ---- the table ---- */
 
 static void a_request_at_the_wrong_time_ends_the_engine(void **context) {
@@ -410,6 +420,7 @@ int main(void) {
         cmocka_unit_test_setup(a_device_of_its_own_is_for_what_its_connection_has_behind_it, setup_serving),
         cmocka_unit_test_setup(own_devices_are_opened_by_name_and_closed, setup_serving),
         cmocka_unit_test_setup(one_device_name_is_allowed, setup_serving),
+        cmocka_unit_test_setup(there_is_one_common_device_and_no_second, setup_serving),
         cmocka_unit_test_setup(a_request_at_the_wrong_time_ends_the_engine, setup_serving),
         cmocka_unit_test_setup(what_is_malformed_ends_the_engine, setup_serving),
         cmocka_unit_test_setup(no_file_for_keys_is_opened_that_the_configuration_does_not_name, setup_serving),

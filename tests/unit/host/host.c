@@ -10,10 +10,12 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -232,6 +234,20 @@ static void a_name_that_is_taken_gives_another(void **context) {
     close(first);
     close(second);
     host_close(h);
+}
+
+/* The kernel asks whoever holds the descriptor for no privilege. */
+static void a_device_that_its_holder_made_persistent_is_taken_back(void **context) {
+    (void)context;
+    NEEDS_ROOT;
+    const char *before = output_of(EVERYTHING);
+    struct host *h = host();
+    int fd = tun(h);
+    assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
+    close(fd);
+    assert_non_null(strstr(output_of(EVERYTHING), "iketcp0"));
+    host_close(h);
+    assert_string_equal(output_of(EVERYTHING), before);
 }
 
 static void a_set_that_is_replaced_has_what_the_new_one_says(void **context) {
@@ -892,6 +908,7 @@ int main(void) {
         cmocka_unit_test(the_device_ends_with_its_descriptor),
         cmocka_unit_test(a_name_that_is_taken_gives_another),
         cmocka_unit_test(a_set_that_is_replaced_has_what_the_new_one_says),
+        cmocka_unit_test(a_device_that_its_holder_made_persistent_is_taken_back),
         cmocka_unit_test(two_peers_with_one_prefix_share_its_route),
         cmocka_unit_test(an_empty_set_takes_back_the_older_one),
         cmocka_unit_test(what_cannot_be_set_leaves_nothing_and_says_why),
