@@ -27,12 +27,16 @@ const struct mb_library *mb_library(enum cipher_library wish);
 
 /* Keys of one cipher, as the library wants them. */
 struct mb_keys {
-    _Alignas(64) struct gcm_key_data gcm;
+    union {
+        _Alignas(64) struct gcm_key_data gcm;
+        struct {
+            _Alignas(16) uint8_t aes_encrypt[15 * 16], aes_decrypt[15 * 16]; /* round keys */
+            _Alignas(16) uint8_t inner[MB_STATE_MAX], outer[MB_STATE_MAX]; /* HMAC's pads, hashed */
+        };
+        _Alignas(16) uint8_t chacha20[32];
+    };
     struct gcm_context_data gcm_context;
     aes_gcm_enc_dec_t gcm_run;
-    _Alignas(16) uint8_t aes_encrypt[15 * 16], aes_decrypt[15 * 16]; /* round keys */
-    _Alignas(16) uint8_t inner[MB_STATE_MAX], outer[MB_STATE_MAX]; /* HMAC's pads, hashed */
-    _Alignas(16) uint8_t chacha20[32];
     IMB_HASH_ALG hash;
     const struct mb_library *library;
 };

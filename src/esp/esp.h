@@ -46,7 +46,17 @@ void esp_sa_free(struct esp_sa *); /* wipes; NULL is fine */
 uint32_t esp_sa_spi_in(const struct esp_sa *);
 uint32_t esp_sa_spi_out(const struct esp_sa *);
 struct esp_counters *esp_sa_counters(struct esp_sa *);
-const struct esp_config *esp_sa_config(const struct esp_sa *); /* key spans are empty */
+/* What an SA keeps of struct esp_config: all but keys. */
+struct esp_kept {
+    uint32_t spi_in, spi_out;
+    struct cipher_suite suite;
+    bool esn, transport, aggfrag, whole_only;
+    size_t aggfrag_mtu;
+    const struct selector_list *local, *remote; /* the SA's, for reading */
+    struct address peer_local, peer_remote;
+    uint64_t soft_packets;
+};
+const struct esp_kept *esp_sa_config(const struct esp_sa *);
 
 /* True when a rekey is due because of the sequence numbers; esp_seal refuses (length 0) when they are used up. */
 bool esp_sa_wants_rekey(const struct esp_sa *);

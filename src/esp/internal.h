@@ -12,14 +12,14 @@
 
 /* A ring of bits, one per sequence number, RFC 6479's way: moving forward clears whole words and shifts nothing. There
  * is always at least one word more than the window needs, so that a word's bits are of one age. */
-#define WINDOW_WORDS ((size_t)128)
-_Static_assert(WINDOW_WORDS * 64 >= ESP_REPLAY_MAX + 64, "the ring holds the largest window and a word");
 
 struct replay_window {
     uint64_t top; /* highest sequence number seen, 0: none */
     uint32_t size; /* numbers that may still come: top-size+1 .. top; 0: replay protection is off */
-    uint64_t word[WINDOW_WORDS];
+    size_t words; /* a power of two */
+    uint64_t *word;
 };
+MUST_USE bool window_open(struct replay_window *, uint32_t size); /* allocates `word`, which its owner frees */
 
 /* Not seen, not 0, not left of the window. */
 bool window_fresh(const struct replay_window *, uint64_t sequence);
@@ -32,7 +32,7 @@ MUST_USE bool window_extend(const struct replay_window *, uint32_t low, uint64_t
 struct pieces; /* pieces.c: of AGGFRAG payloads */
 
 struct esp_sa {
-    struct esp_config config; /* without keys */
+    struct esp_kept config;
     struct cipher *out, *in;
     struct iv_maker *iv_maker; /* CBC only */
     uint64_t sequence_last; /* the highest that may be used */

@@ -2,11 +2,11 @@
 #include "esp/internal.h"
 
 bool esp_sa_takes(const struct esp_sa *sa, const struct flow *flow) {
-    return selectors_take(&sa->config.local, flow, &flow->source) &&
-           selectors_take(&sa->config.remote, flow, &flow->destination);
+    return selectors_take(sa->config.local, flow, &flow->source) &&
+           selectors_take(sa->config.remote, flow, &flow->destination);
 }
 
 bool esp_sa_allows_in(const struct esp_sa *sa, const struct flow *flow) {
-    return selectors_take(&sa->config.remote, flow, &flow->source) &&
-           selectors_take(&sa->config.local, flow, &flow->destination);
+    return selectors_take(sa->config.remote, flow, &flow->source) &&
+           selectors_take(sa->config.local, flow, &flow->destination);
 }

@@ -39,10 +39,26 @@ static void set_sizes(struct esp_sa *sa) {
     sa->iv_length = cipher_iv_length(suite);
     sa->icv_length = cipher_icv_length(suite);
     sa->align = cipher_block(suite) > ESP_ALIGN ? cipher_block(suite) : ESP_ALIGN;
-    sa->window.size = sa->config.replay_window;
     sa->sequence_last = sa->config.esn ? UINT64_MAX : UINT32_MAX;
     if (sa->config.soft_packets == 0)
         sa->config.soft_packets = sa->sequence_last / 8 * 7;
+}
+
+static bool keep(struct esp_sa *sa, const struct esp_config *config) {
+    sa->config = (struct esp_kept){.spi_in = config->spi_in,
+        .spi_out = config->spi_out,
+        .suite = config->suite,
+        .esn = config->esn,
+        .transport = config->transport,
+        .aggfrag = config->aggfrag,
+        .whole_only = config->whole_only,
+        .aggfrag_mtu = config->aggfrag_mtu,
+        .local = selectors_keep(&config->local),
+        .remote = selectors_keep(&config->remote),
+        .peer_local = config->peer_local,
+        .peer_remote = config->peer_remote,
+        .soft_packets = config->soft_packets};
+    return sa->config.local != NULL && sa->config.remote != NULL && window_open(&sa->window, config->replay_window);
 }
 
 struct esp_sa *esp_sa_new(const struct esp_config *config, struct error *err) {
@@ -53,8 +69,11 @@ struct esp_sa *esp_sa_new(const struct esp_config *config, struct error *err) {
         fail(err, OURS, NOTIFY_NONE, "no memory for an ESP SA");
         return NULL;
     }
-    sa->config = *config;
-    sa->config.key_in = sa->config.key_out = sa->config.integ_in = sa->config.integ_out = span_of(NULL, 0);
+    if (!keep(sa, config)) {
+        esp_sa_free(sa);
+        fail(err, OURS, NOTIFY_NONE, "no memory for an ESP SA");
+        return NULL;
+    }
     sa->out = cipher_new(config->suite, true, config->key_out, config->integ_out, err);
     sa->in = sa->out != NULL ? cipher_new(config->suite, false, config->key_in, config->integ_in, err) : NULL;
     if (sa->in == NULL) {
@@ -80,6 +99,9 @@ void esp_sa_free(struct esp_sa *sa) {
     cipher_free(sa->in);
     iv_maker_free(sa->iv_maker);
     pieces_free(sa->pieces);
+    selectors_forget(sa->config.local);
+    selectors_forget(sa->config.remote);
+    free(sa->window.word);
     free(sa);
 }
 
@@ -95,7 +117,7 @@ struct esp_counters *esp_sa_counters(struct esp_sa *sa) {
     return &sa->counters;
 }
 
-const struct esp_config *esp_sa_config(const struct esp_sa *sa) {
+const struct esp_kept *esp_sa_config(const struct esp_sa *sa) {
     return &sa->config;
 }
 

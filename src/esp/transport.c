@@ -26,11 +26,11 @@ bool esp_transport_strip(const uint8_t *inner, size_t length, size_t *strip, uin
 /* ---------------------------------------------------------------- inbound ---- */
 
 static const struct address *ours(const struct esp_sa *sa) {
-    return &sa->config.local.selector[0].first;
+    return &sa->config.local->selector[0].first;
 }
 
 static const struct address *theirs(const struct esp_sa *sa) {
-    return &sa->config.remote.selector[0].first;
+    return &sa->config.remote->selector[0].first;
 }
 
 static bool is_host(const struct selector_list *list) {
@@ -53,7 +53,7 @@ static uint64_t shift_of(const struct address *peers, const struct address *own)
 }
 
 bool transport_set(struct esp_sa *sa, struct error *err) {
-    if (!is_host(&sa->config.local) || !is_host(&sa->config.remote) || ours(sa)->family != theirs(sa)->family)
+    if (!is_host(sa->config.local) || !is_host(sa->config.remote) || ours(sa)->family != theirs(sa)->family)
         return fail(err, OURS, NOTIFY_NONE, "transport mode is for one host and another");
     sa->checksum_shift = shift_of(&sa->config.peer_local, ours(sa)) + shift_of(&sa->config.peer_remote, theirs(sa));
     return true;

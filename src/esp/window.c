@@ -1,5 +1,6 @@
 /* window.c: the replay window of an SA and the upper half of extended sequence numbers (RFC 4303 section 3.4.3 and
  * appendix A2). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "esp/internal.h"
@@ -9,8 +10,16 @@
 #define LATE_MAX (UINT64_C(1) << 28)
 #define EPOCH (UINT64_C(1) << 32)
 
-static size_t word_of(uint64_t sequence) {
-    return (size_t)(sequence / 64) % WINDOW_WORDS;
+bool window_open(struct replay_window *window, uint32_t size) {
+    size_t words = 1;
+    while (words * 64 < (size_t)size + 64)
+        words *= 2;
+    *window = (struct replay_window){.size = size, .words = words, .word = calloc(words, sizeof *window->word)};
+    return window->word != NULL;
+}
+
+static size_t word_of(const struct replay_window *window, uint64_t sequence) {
+    return (size_t)(sequence / 64) & (window->words - 1);
 }
 
 static uint64_t bit_of(uint64_t sequence) {
@@ -22,22 +31,22 @@ bool window_fresh(const struct replay_window *window, uint64_t sequence) {
         return sequence != 0;
     if (sequence == 0 || window->top - sequence >= window->size)
         return false;
-    return (window->word[word_of(sequence)] & bit_of(sequence)) == 0;
+    return (window->word[word_of(window, sequence)] & bit_of(sequence)) == 0;
 }
 
 void window_mark(struct replay_window *window, uint64_t sequence) {
     if (sequence > window->top) {
         uint64_t words = sequence / 64 - window->top / 64;
-        if (words >= WINDOW_WORDS) {
-            memset(window->word, 0, sizeof window->word);
+        if (words >= window->words) {
+            memset(window->word, 0, window->words * sizeof *window->word);
         } else {
             for (uint64_t i = 0; i < words; i++)
-                window->word[word_of(sequence - 64 * i)] = 0;
+                window->word[word_of(window, sequence - 64 * i)] = 0;
         }
         window->top = sequence;
     }
     if (window->size > 0)
-        window->word[word_of(sequence)] |= bit_of(sequence);
+        window->word[word_of(window, sequence)] |= bit_of(sequence);
 }
 
 bool window_extend(const struct replay_window *window, uint32_t low, uint64_t *sequence) {

@@ -56,7 +56,28 @@ static struct child *child_add(struct ike_sa *sa, const struct deal *deal) {
     struct child *child = calloc(1, sizeof *child);
     if (child == NULL)
         return NULL;
-    child->about = (struct ike_child){.config = deal->config,
+    child->about.config = deal->config;
+    child->about.spi_in = deal->spi_in;
+    child->about.spi_out = deal->spi_out;
+    child->about.ke = deal->chosen.ke;
+    child->about.transport = deal->transport;
+    child->about.local = selectors_keep(&deal->local);
+    child->about.remote = selectors_keep(&deal->remote);
+    if (child->about.local == NULL || child->about.remote == NULL) {
+        child_free(child);
+        return NULL;
+    }
+    child->rekey_at = child->expire_at = NEVER;
+    child->next = sa->children;
+    sa->children = child;
+    return child;
+}
+
+bool child_install(struct ike_sa *sa, struct turn *turn, struct deal *deal, struct child **made, struct error *err) {
+    struct child *child = child_add(sa, deal);
+    if (child == NULL)
+        return fail(err, OURS, NOTIFY_NO_ADDITIONAL_SAS, "no memory for a Child SA");
+    struct ike_child keyed = {.config = deal->config,
         .spi_in = deal->spi_in,
         .spi_out = deal->spi_out,
         .replaces = deal->old != NULL ? deal->old->about.spi_in : 0,
@@ -71,22 +92,11 @@ static struct child *child_add(struct ike_sa *sa, const struct deal *deal) {
         .remote = deal->remote,
         .peer_local = deal->peer_local,
         .peer_remote = deal->peer_remote};
-    child->rekey_at = child->expire_at = NEVER;
-    child->next = sa->children;
-    sa->children = child;
-    return child;
-}
-
-bool child_install(struct ike_sa *sa, struct turn *turn, struct deal *deal, struct child **made, struct error *err) {
-    struct child *child = child_add(sa, deal);
-    if (child == NULL)
-        return fail(err, OURS, NOTIFY_NO_ADDITIONAL_SAS, "no memory for a Child SA");
-    struct ike_child keyed = child->about;
     bool ok = keys_child(&sa->keys, deal->ni, deal->nr, span_of(deal->secret, deal->secret_length), &keyed, err);
     wipe(deal->secret, sizeof deal->secret);
     if (!ok) {
         sa->children = child->next;
-        free(child);
+        child_free(child);
         return false;
     }
     uint64_t lifetime = deal->config->lifetime_ms, soft = soft_lifetime(sa, lifetime);
@@ -120,8 +130,8 @@ static void add_selectors(struct message_writer *m, uint8_t type, const struct s
 static void selectors_wanted(const struct ike_sa *sa, const struct ike_child_config *config, const struct child *old,
     struct selector_list *local, struct selector_list *remote) {
     if (old != NULL) {
-        *local = old->about.local;
-        *remote = old->about.remote;
+        selectors_copy(old->about.local, local);
+        selectors_copy(old->about.remote, remote);
     } else {
         selectors_effective(&config->local, &sa->local, local);
         selectors_effective(&config->remote, &sa->remote, remote);

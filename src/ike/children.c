@@ -39,6 +39,12 @@ uint32_t child_new_spi(struct ike_sa *sa) {
     return spi;
 }
 
+void child_free(struct child *child) {
+    selectors_forget(child->about.local);
+    selectors_forget(child->about.remote);
+    free(child);
+}
+
 size_t children_count(const struct ike_sa *sa) {
     size_t count = 0;
     for (struct child *c = sa->children; c != NULL; c = c->next)
@@ -75,7 +81,7 @@ void children_report(struct ike_sa *sa, struct turn *turn) {
             event->child_config = child->about.config;
         }
         *at = child->next;
-        free(child);
+        child_free(child);
     }
 }
 
@@ -115,7 +121,7 @@ uint64_t children_deadline(const struct ike_sa *sa) {
 void children_free(struct ike_sa *sa) {
     while (sa->children != NULL) {
         struct child *next = sa->children->next;
-        free(sa->children);
+        child_free(sa->children);
         sa->children = next;
     }
 }

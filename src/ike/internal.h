@@ -83,7 +83,9 @@ struct ike_keys {
     uint16_t prf, ke;
     struct cipher_suite suite;
     uint8_t sk_d[PRF_MAX], sk_pi[PRF_MAX], sk_pr[PRF_MAX];
-    struct cipher *seal, *open;
+    struct {
+        uint8_t encr[CIPHER_KEY_MAX], integ[INTEG_KEY_MAX]; /* lengths by suite */
+    } ours, theirs; /* what we seal with, and the peer */
     uint64_t next_iv; /* explicit IV of AEADs */
 };
 struct key_inputs {
@@ -104,6 +106,8 @@ MUST_USE bool keys_child(
     const struct ike_keys *, struct span ni, struct span nr, struct span shared, struct ike_child *, struct error *);
 /* prf(SK_pi or SK_pr, body of an ID payload): MACedID of section 2.15. */
 MUST_USE bool keys_id_mac(const struct ike_keys *, bool initiators, struct span id_body, uint8_t out[PRF_MAX]);
+/* Made for a message and freed after it: an IKE SA is silent for minutes, and there are many. NULL: no memory. */
+struct cipher *keys_cipher(const struct ike_keys *, bool seal);
 void keys_wipe(struct ike_keys *);
 struct key_exchange *ke_make(struct ike_sa *, uint16_t group, struct error *); /* NULL: *err */
 
@@ -198,7 +202,13 @@ enum child_state {
 };
 struct child {
     struct child *next;
-    struct ike_child about; /* keys wiped */
+    struct { /* what stays of struct ike_child */
+        const struct ike_child_config *config;
+        uint32_t spi_in, spi_out;
+        uint16_t ke;
+        bool transport;
+        const struct selector_list *local, *remote; /* ours */
+    } about;
     enum child_state state;
     bool announced; /* CHILD_UP was said, so CHILD_DOWN must be */
     bool down, down_by_peer, again; /* to be reported and freed */
@@ -209,6 +219,7 @@ struct child *child_by_spi_in(const struct ike_sa *, uint32_t spi_in); /* NULL: 
 struct child *child_by_spi_out(const struct ike_sa *, uint32_t spi_out);
 uint32_t child_new_spi(struct ike_sa *);
 size_t children_count(const struct ike_sa *);
+void child_free(struct child *);
 void child_replaced(struct child *); /* a successor is there */
 void child_down(struct child *, bool by_peer, bool again); /* reported by the next sa_settle */
 void children_report(struct ike_sa *, struct turn *);

@@ -52,6 +52,24 @@ static void disclose(struct ike_secrets *out, const struct key_inputs *in, struc
     }
 }
 
+struct cipher *keys_cipher(const struct ike_keys *keys, bool seal) {
+    struct error ignored;
+    const uint8_t *encr = seal ? keys->ours.encr : keys->theirs.encr;
+    const uint8_t *integ = seal ? keys->ours.integ : keys->theirs.integ;
+    return cipher_new(keys->suite, seal, span_of(encr, cipher_key_length(keys->suite)),
+        span_of(integ, cipher_integ_length(keys->suite)), &ignored);
+}
+
+/* libcrypto may lack the cipher, which is to be known now. */
+static bool usable(const struct ike_keys *keys, struct error *err) {
+    struct cipher *cipher = keys_cipher(keys, true);
+    if (cipher == NULL)
+        return fail(
+            err, OURS, NOTIFY_NONE, "the cipher of the IKE SA can't be set up: memory is short, or libcrypto lacks it");
+    cipher_free(cipher);
+    return true;
+}
+
 bool keys_derive(
     struct ike_keys *keys, const struct key_inputs *in, const struct ike_keys *old, bool initiator, struct error *err) {
     uint8_t skeyseed[PRF_MAX], material[SK_MAX];
@@ -65,9 +83,11 @@ bool keys_derive(
     if (ok) {
         struct span key_i = span_of(encr_i, encr), key_r = span_of(encr_r, encr);
         struct span mac_i = span_of(integ_i, integ), mac_r = span_of(integ_r, integ);
-        keys->seal = cipher_new(keys->suite, true, initiator ? key_i : key_r, initiator ? mac_i : mac_r, err);
-        keys->open = cipher_new(keys->suite, false, initiator ? key_r : key_i, initiator ? mac_r : mac_i, err);
-        ok = keys->seal != NULL && keys->open != NULL;
+        memcpy(keys->ours.encr, initiator ? encr_i : encr_r, encr);
+        memcpy(keys->theirs.encr, initiator ? encr_r : encr_i, encr);
+        memcpy(keys->ours.integ, initiator ? integ_i : integ_r, integ);
+        memcpy(keys->theirs.integ, initiator ? integ_r : integ_i, integ);
+        ok = usable(keys, err);
         if (ok && in->disclose != NULL)
             disclose(in->disclose, in, keys->suite, key_i, key_r, mac_i, mac_r);
     } else {
@@ -108,8 +128,6 @@ bool keys_id_mac(const struct ike_keys *keys, bool initiators, struct span id_bo
 }
 
 void keys_wipe(struct ike_keys *keys) {
-    cipher_free(keys->seal);
-    cipher_free(keys->open);
     wipe(keys, sizeof *keys);
 }
 

@@ -47,7 +47,10 @@ static bool decrypt(struct ike_sa *sa, struct inbound *in, struct reader *body) 
         .text = iv + iv_length,
         .length = length,
         .icv = iv + iv_length + length};
-    if (cipher_open(sa->keys.open, &job, 1) != 1)
+    struct cipher *cipher = keys_cipher(&sa->keys, false);
+    bool authentic = cipher != NULL && cipher_open(cipher, &job, 1) == 1;
+    cipher_free(cipher);
+    if (!authentic)
         return false;
     size_t padding = (size_t)job.text[length - 1] + 1;
     if (padding > length)

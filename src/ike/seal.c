@@ -54,7 +54,10 @@ static bool seal_piece(
     text[length - 1] = (uint8_t)(length - 1 - piece->text.length);
     struct cipher_job job = {
         .aad = w->start + m.start, .aad_length = aad, .iv = iv, .text = text, .length = length, .icv = icv};
-    return cipher_seal(sa->keys.seal, &job, 1) == 1;
+    struct cipher *cipher = keys_cipher(&sa->keys, true);
+    bool sealed = cipher != NULL && cipher_seal(cipher, &job, 1) == 1;
+    cipher_free(cipher);
+    return sealed;
 }
 
 /* Octets of the chain that one fragment takes. */

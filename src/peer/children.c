@@ -45,6 +45,29 @@ static void say_child(struct peers *peers, const struct peer *peer, const struct
               : "TLS");
 }
 
+static void child_forget(struct child *child) {
+    if (child == NULL)
+        return;
+    selectors_forget(child->ike.local);
+    selectors_forget(child->ike.remote);
+    free(child);
+}
+
+static bool keep(struct child *child, const struct ike_child *ike) {
+    child->ike = (struct peer_child){.config = ike->config,
+        .spi_in = ike->spi_in,
+        .spi_out = ike->spi_out,
+        .replaces = ike->replaces,
+        .suite = ike->suite,
+        .ke = ike->ke,
+        .esn = ike->esn,
+        .transport = ike->transport,
+        .aggfrag = ike->aggfrag,
+        .local = selectors_keep(&ike->local),
+        .remote = selectors_keep(&ike->remote)};
+    return child->ike.local != NULL && child->ike.remote != NULL;
+}
+
 void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike) {
     struct error err = {0};
     if (peer->phase != PHASE_UP || peer->losing || peer->child_count >= IKE_CHILDREN_MAX + IKE_CHILDREN_REKEYED_MAX) {
@@ -58,19 +81,19 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     if (esp)
         secrets_tell_child(peers, peer, ike);
     wipe_keys(ike);
-    if (!esp) {
+    if (!esp || !keep(child, ike)) {
         if (!taken)
             table_remove(&peers->by_child, ike->spi_in);
-        free(child);
+        esp_sa_free(esp);
+        child_forget(child);
         action_say(
             peers, peer, STEP_CHILD_FAILED, "no Child SA: %s", err.text[0] ? err.text : "there is no memory for it");
         return;
     }
-    *child = (struct child){.next = peer->children,
-        .ike = *ike,
-        .counters = esp_sa_counters(esp),
-        .since = peers->now,
-        .overhead = esp_seal_offset(esp) + (ike->aggfrag ? AGGFRAG_HEADER_LENGTH : 0) + esp_seal_trailer_max(esp)};
+    child->next = peer->children;
+    child->counters = esp_sa_counters(esp);
+    child->since = peers->now;
+    child->overhead = esp_seal_offset(esp) + (ike->aggfrag ? AGGFRAG_HEADER_LENGTH : 0) + esp_seal_trailer_max(esp);
     peer->children = child;
     peer->child_count++;
     claim_enter(peers, peer, child);
@@ -110,7 +133,7 @@ static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in
         peer->child_count--;
         table_remove(&peers->by_child, spi_in);
         claim_leave(peers, child);
-        free(child);
+        child_forget(child);
         action_traffic(peers, peer, TRAFFIC_RETIRE)->spi_in = spi_in;
         return true;
     }
@@ -118,18 +141,18 @@ static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in
 }
 
 /* The peer deleted one that nothing replaces. With auto=start it is asked for again, but not at once: it may mean it. */
-static void child_deleted(struct peers *peers, struct peer *peer, const struct ike_child *ike) {
+static void child_deleted(struct peers *peers, struct peer *peer, const struct peer_child *ike) {
     char local[SELECTORS_TEXT_MAX], remote[SELECTORS_TEXT_MAX];
     if (peer->phase != PHASE_UP || peer->losing)
         return;
-    action_say(peers, peer, STEP_DELETED, "the peer deleted the Child SA %s <-> %s", selectors_text(&ike->local, local),
-        selectors_text(&ike->remote, remote));
+    action_say(peers, peer, STEP_DELETED, "the peer deleted the Child SA %s <-> %s", selectors_text(ike->local, local),
+        selectors_text(ike->remote, remote));
     if (peer->initiator && peer->conn->config.start == PEER_START_AUTO)
         peer->due_at = peers->now + PEER_RETRY_FIRST_MS;
 }
 
 /* By a rekey, or as one of two that rekeys at the same time made. */
-static bool is_replaced(const struct peer *peer, const struct ike_child *ike) {
+static bool is_replaced(const struct peer *peer, const struct peer_child *ike) {
     for (const struct child *child = peer->children; child; child = child->next)
         if (child->ike.replaces == ike->spi_in || (child->ike.config == ike->config && &child->ike != ike))
             return true;
@@ -163,7 +186,7 @@ void children_forget(struct peers *peers, struct peer *peer) {
         peer->children = child->next;
         table_remove(&peers->by_child, child->ike.spi_in);
         claim_leave(peers, child);
-        free(child);
+        child_forget(child);
     }
     peer->child_count = 0;
 }

@@ -34,7 +34,7 @@ static bool set_first(struct peers *peers, uint64_t key, struct child *first) {
 
 void claim_enter(struct peers *peers, struct peer *peer, struct child *child) {
     child->peer = peer;
-    child->claim_key = key_of(peers, &child->ike.remote);
+    child->claim_key = key_of(peers, child->ike.remote);
     struct child *first = first_of(peers, child->claim_key);
     if (!set_first(peers, child->claim_key, child)) { /* no memory: it is looked through */
         child->claim_key = 0;
@@ -76,7 +76,7 @@ static bool is_against(const struct claim *claim, const struct child *child) {
     const struct peer *peer = child->peer;
     struct ike_info info;
     if (&peer->conn->config.ike != claim->config || peer->phase != PHASE_UP ||
-        !overlap(&child->ike.remote, claim->remote))
+        !overlap(child->ike.remote, claim->remote))
         return false;
     ike_sa_info(peer_sa(peer)->ike, &info);
     return !identity_equal(&info.remote_id, claim->by);

@@ -18,15 +18,15 @@ static void add_selectors(struct selector_list *all, const struct selector_list 
 static bool newest_adds(const struct peer *peer) {
     struct selector_list local = {0}, remote = {0};
     for (const struct child *child = peer->children->next; child; child = child->next) {
-        add_selectors(&local, &child->ike.local);
-        add_selectors(&remote, &child->ike.remote);
+        add_selectors(&local, child->ike.local);
+        add_selectors(&remote, child->ike.remote);
     }
-    const struct ike_child *newest = &peer->children->ike;
-    for (size_t i = 0; i < newest->local.count; i++)
-        if (!has_selector(&local, &newest->local.selector[i]))
+    const struct peer_child *newest = &peer->children->ike;
+    for (size_t i = 0; i < newest->local->count; i++)
+        if (!has_selector(&local, &newest->local->selector[i]))
             return true;
-    for (size_t i = 0; i < newest->remote.count; i++)
-        if (!has_selector(&remote, &newest->remote.selector[i]))
+    for (size_t i = 0; i < newest->remote->count; i++)
+        if (!has_selector(&remote, &newest->remote->selector[i]))
             return true;
     return false;
 }
@@ -35,8 +35,8 @@ static void host_up(struct peers *peers, struct peer *peer) {
     struct peer_action *action = action_add(peers, PEER_HOST_UP, peer);
     struct peer_host_setup *setup = &action->host_setup;
     for (const struct child *child = peer->children; child; child = child->next) {
-        add_selectors(&setup->local, &child->ike.local);
-        add_selectors(&setup->remote, &child->ike.remote);
+        add_selectors(&setup->local, child->ike.local);
+        add_selectors(&setup->remote, child->ike.remote);
         setup->host_to_host = setup->host_to_host || child->ike.transport;
         if (child->overhead > setup->overhead)
             setup->overhead = child->overhead;

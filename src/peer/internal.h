@@ -134,7 +134,7 @@ struct sa {
 
 struct child {
     struct child *next;
-    struct ike_child ike; /* keys are wiped */
+    struct peer_child ike;
     struct esp_counters *counters; /* of the SA that the worker has */
     struct peer *peer;
     struct child *claim_next, *claim_previous; /* claims.c: others with that key */

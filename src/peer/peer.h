@@ -248,8 +248,18 @@ uint64_t peers_deadline(const struct peers *);
 
 /* For status: one entry per live peer, and one for each idle connection. */
 enum peer_state { PEER_STATE_DOWN, PEER_STATE_CONNECTING, PEER_STATE_UP, PEER_STATE_RECONNECTING };
+/* What is kept of struct ike_child: all but keys. */
+struct peer_child {
+    const struct ike_child_config *config;
+    uint32_t spi_in, spi_out, replaces;
+    struct cipher_suite suite;
+    uint16_t ke;
+    bool esn, transport, aggfrag;
+    const struct selector_list *local, *remote;
+};
+
 struct peer_child_status {
-    const struct ike_child *child; /* keys are wiped */
+    const struct peer_child *child;
     struct esp_counters *counters;
     uint64_t since;
 };

@@ -32,10 +32,10 @@ static uint64_t cover_key(const struct traffic *traffic, const struct address *a
 }
 
 /* Among equal remote prefixes: the longest local one that is allowed, a protocol, fewer ports. */
-static uint32_t narrowness_of(const struct esp_config *config, const struct selector *remote) {
+static uint32_t narrowness_of(const struct selector_list *own, const struct selector *remote) {
     uint32_t local = 0;
-    for (size_t i = 0; i < config->local.count; i++) {
-        uint32_t length = cover_length(&config->local.selector[i].first, &config->local.selector[i].last);
+    for (size_t i = 0; i < own->count; i++) {
+        uint32_t length = cover_length(&own->selector[i].first, &own->selector[i].last);
         local = length > local ? length : local;
     }
     uint32_t ports = remote->port_first <= remote->port_last ? (uint32_t)(remote->port_last - remote->port_first) : 0;
@@ -59,9 +59,9 @@ void policy_enter(struct traffic *traffic, struct installed *installed) {
     if (installed->outbound)
         return;
     installed->outbound = true;
-    const struct esp_config *config = esp_sa_config(installed->sa);
-    for (size_t i = 0; i < config->remote.count; i++) {
-        const struct selector *remote = &config->remote.selector[i];
+    const struct selector_list *list = esp_sa_config(installed->sa)->remote;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct selector *remote = &list->selector[i];
         struct policy_entry *entry = &installed->entry[installed->entries];
         uint8_t length = cover_length(&remote->first, &remote->last);
         *entry = (struct policy_entry){
@@ -69,7 +69,7 @@ void policy_enter(struct traffic *traffic, struct installed *installed) {
             .key = cover_key(traffic, &remote->first, length),
             .family = remote->first.family,
             .length = length,
-            .narrowness = narrowness_of(config, remote),
+            .narrowness = narrowness_of(esp_sa_config(installed->sa)->local, remote),
         };
         if (entry_put(traffic, entry))
             installed->entries++;

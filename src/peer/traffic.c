@@ -88,7 +88,8 @@ static void give_back(struct esp_sa *sa, struct traffic_reports *reports) {
 static void install(struct traffic *traffic, const struct traffic_command *command, struct traffic_reports *reports) {
     struct anchor *anchor = table_get(&traffic->by_anchor, command->anchor);
     uint32_t spi_in = esp_sa_spi_in(command->sa);
-    struct installed *installed = anchor && !find_sa(traffic, spi_in) ? calloc(1, sizeof *installed) : NULL;
+    size_t room = sizeof(struct installed) + esp_sa_config(command->sa)->remote->count * sizeof(struct policy_entry);
+    struct installed *installed = anchor && !find_sa(traffic, spi_in) ? calloc(1, room) : NULL;
     if (installed && esp_sa_config(command->sa)->transport && !traffic->rebuilt)
         traffic->rebuilt = malloc(REBUILT_OCTETS_MAX);
     bool ready = installed && (traffic->rebuilt || !esp_sa_config(command->sa)->transport);

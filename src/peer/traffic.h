@@ -38,8 +38,8 @@ struct installed {
     uint32_t device; /* takes packets of this one alone */
     bool outbound; /* is in the policy */
     uint32_t soft_calls; /* of traffic_sealed since a rekey is due */
-    struct policy_entry entry[SELECTORS_MAX];
     size_t entries;
+    struct policy_entry entry[]; /* as many as the SA has remote selectors */
 };
 
 /* Packets of transport mode, with the headers that they had: all of one traffic_receive. */

@@ -133,9 +133,14 @@ struct selector {
     uint16_t port_first, port_last; /* 0 to 65535: any; 65535 to 0: OPAQUE */
 };
 struct selector_list {
-    struct selector selector[SELECTORS_MAX];
     size_t count;
+    struct selector selector[SELECTORS_MAX];
 };
+/* What lives long has no more memory than selectors: for reading, never copied as a whole (selectors_copy does). malloc'd, the
+ * caller's; NULL: no memory. */
+const struct selector_list *selectors_keep(const struct selector_list *);
+void selectors_copy(const struct selector_list *from, struct selector_list *to);
+void selectors_forget(const struct selector_list *); /* NULL is fine */
 /* Selectors of types that we don't know are passed over; a list that is empty then has count 0. */
 MUST_USE bool selectors_read(struct span body, struct selector_list *, struct error *);
 void selectors_write(struct writer *, const struct selector_list *);

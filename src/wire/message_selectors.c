@@ -1,6 +1,7 @@
 /* message_selectors.c: Traffic Selectors on the wire, and what two of them have in common. RFC 7296 section 3.13. */
 #include "wire/message.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/internal.h"
@@ -22,6 +23,25 @@ static bool body_read(struct reader *r, uint8_t family, struct selector *out, st
     if (out->port_first > out->port_last && !is_opaque(out))
         return syntax(err, "a traffic selector for ports %u to %u", out->port_first, out->port_last);
     return true;
+}
+
+static size_t used_octets(const struct selector_list *list) {
+    return offsetof(struct selector_list, selector) + list->count * sizeof list->selector[0];
+}
+
+const struct selector_list *selectors_keep(const struct selector_list *list) {
+    void *kept = malloc(used_octets(list));
+    if (kept != NULL)
+        memcpy(kept, list, used_octets(list));
+    return kept;
+}
+
+void selectors_copy(const struct selector_list *from, struct selector_list *to) {
+    memcpy(to, from, used_octets(from));
+}
+
+void selectors_forget(const struct selector_list *list) {
+    free((void *)(uintptr_t)list);
 }
 
 bool selectors_read(struct span body, struct selector_list *out, struct error *err) {

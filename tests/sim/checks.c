@@ -20,7 +20,7 @@ static void check_children(
             there->children);
         return;
     }
-    const struct ike_child *a = here->child[0].child, *b = there->child[0].child;
+    const struct peer_child *a = here->child[0].child, *b = there->child[0].child;
     if (a->spi_in != b->spi_out || a->spi_out != b->spi_in)
         world_fail(world, "%s and east disagree on SPIs: %08x/%08x and %08x/%08x", node->name, a->spi_in, a->spi_out,
             b->spi_in, b->spi_out);

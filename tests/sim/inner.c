@@ -39,8 +39,8 @@ static bool view_of(const struct node *from, const struct node *to, struct addre
         abort();
     bool there = node_status(from, "tunnel", status) && status->children > 0;
     if (there) {
-        view[0] = status->child[0].child->local.selector[0].first;
-        view[1] = status->child[0].child->remote.selector[0].first;
+        view[0] = status->child[0].child->local->selector[0].first;
+        view[1] = status->child[0].child->remote->selector[0].first;
     }
     free(status);
     return there;

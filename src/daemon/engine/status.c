@@ -145,17 +145,17 @@ static json_t *counter_json(_Atomic uint64_t *counter) {
 }
 
 static json_t *child_json(const struct peer_child_status *status, const char *tun, uint64_t now) {
-    const struct ike_child *child = status->child;
+    const struct peer_child *child = status->child;
     struct esp_counters *counters = status->counters;
     json_t *out = json_object();
     json_object_set_new(out, "spi_in", hex(child->spi_in, 8));
     json_object_set_new(out, "spi_out", hex(child->spi_out, 8));
     json_object_set_new(out, "mode", json_string(child->transport ? "transport" : "tunnel"));
     json_object_set_new(out, "aggfrag", json_boolean(child->aggfrag));
-    json_object_set_new(out, "ts_local", selectors_json(&child->local));
-    json_object_set_new(out, "ts_remote", selectors_json(&child->remote));
-    json_object_set_new(out, "protoport_local", protoports_json(&child->local));
-    json_object_set_new(out, "protoport_remote", protoports_json(&child->remote));
+    json_object_set_new(out, "ts_local", selectors_json(child->local));
+    json_object_set_new(out, "ts_remote", selectors_json(child->remote));
+    json_object_set_new(out, "protoport_local", protoports_json(child->local));
+    json_object_set_new(out, "protoport_remote", protoports_json(child->remote));
     json_object_set_new(out, "encryption", algorithm(TRANSFORM_ENCR, child->suite.encr, child->suite.key_bits));
     json_object_set_new(out, "integrity", integrity(&child->suite));
     json_object_set_new(

@@ -36,16 +36,19 @@ static struct peer_status a_peer(void) {
     return status;
 }
 
-static void add_child(struct peer_status *status, struct ike_child *child, struct esp_counters *counters) {
+static void add_child(struct peer_status *status, struct peer_child *child, struct esp_counters *counters) {
+    static struct selector_list local, remote;
     struct prefix prefix;
     struct error error;
     child->spi_in = 0xab;
     child->spi_out = 0xdeadbeef;
     child->suite = (struct cipher_suite){.encr = ENCR_AES_CBC, .key_bits = 256, .integ = AUTH_HMAC_SHA2_256_128};
     assert_true(prefix_parse("10.1.0.0/24", &prefix, &error));
-    child->local.selector[child->local.count++] = selector_of_prefix(&prefix);
+    local = (struct selector_list){.count = 1, .selector = {selector_of_prefix(&prefix)}};
     assert_true(prefix_parse("fd00:2::/64", &prefix, &error));
-    child->remote.selector[child->remote.count++] = selector_of_prefix(&prefix);
+    remote = (struct selector_list){.count = 1, .selector = {selector_of_prefix(&prefix)}};
+    child->local = &local;
+    child->remote = &remote;
     counters->bytes_in = 10;
     counters->bytes_out = 20;
     counters->packets_in = 1;
@@ -99,7 +102,7 @@ static void the_ike_sa_has_every_field_of_the_contract(void **state) {
 static void a_child_sa_has_every_field_of_the_contract(void **state) {
     (void)state;
     struct peer_status status = a_peer();
-    struct ike_child child = {0};
+    struct peer_child child = {0};
     struct esp_counters counters = {0};
     add_child(&status, &child, &counters);
     json_t *out = status_connection(&status, "iketcp0", NOW);

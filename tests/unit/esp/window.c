@@ -7,7 +7,14 @@ static const uint32_t sizes[] = {64, 65, 100, 127, 128, 129, 1024, 4095, 4096};
 #define LATE (UINT64_C(1) << 28) /* what window.c takes for late */
 
 static struct replay_window window_at(uint32_t size, uint64_t top) {
-    struct replay_window window = {.size = size};
+    static uint64_t words[2][128]; /* no test has more than two */
+    static unsigned turn;
+    struct replay_window window;
+    assert_true(window_open(&window, size));
+    free(window.word);
+    assert_true(window.words <= 128);
+    window.word = words[turn++ % 2];
+    memset(window.word, 0, sizeof words[0]);
     if (top > 0)
         window_mark(&window, top);
     return window;

@@ -333,7 +333,7 @@ static void when_both_sides_begin_one_ike_sa_stays_and_both_agree_on_it(void **s
 static void a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used(void **state) {
     struct net *net = *state;
     over_tcp(net);
-    struct ike_child old = *net_status(net, EAST)->child[0].child;
+    struct peer_child old = *net_status(net, EAST)->child[0].child;
     rekey(net, WEST, false);
     net_run(net, NET_DELAY); /* east has answered, west does not know it yet */
     assert_int_equal(net_totals(net, EAST).child_sas, 2);
