@@ -154,8 +154,7 @@ bool own_address_add(struct host *h, int index, const struct address *address, s
 
 static bool is_named(const struct host *h, const struct address *address) {
     for (size_t i = 0; i < h->entries; i++)
-        if (address_same_host(&h->entry[i]->set.source, address) ||
-            address_same_host(&h->entry[i]->set.source6, address))
+        if (address_same_host(&h->entry[i]->source, address) || address_same_host(&h->entry[i]->source6, address))
             return true;
     return false;
 }

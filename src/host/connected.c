@@ -16,8 +16,8 @@ struct found {
 static bool lies_inside_a_selector(const struct host *h, const struct prefix *network) {
     bool inside = false;
     for (size_t i = 0; i < h->entries; i++)
-        for (size_t j = 0; j < h->entry[i]->set.remotes && h->entry[i]->table == 0; j++) {
-            const struct prefix *remote = &h->entry[i]->set.remote[j];
+        for (size_t j = 0; j < h->entry[i]->remotes && h->entry[i]->table == 0; j++) {
+            const struct prefix *remote = &h->entry[i]->remote[j].prefix;
             if (prefix_equal(remote, network))
                 return false;
             inside = inside || (remote->length > 0 && prefix_inside(network, remote));
@@ -67,20 +67,10 @@ static bool throw_change(struct host *h, const struct prefix *network, bool add,
            fail(err, HOST, 0, "an exception for %s: %s", prefix_text(network, text), nl_geterror(result));
 }
 
-/* Host routes have no network inside them: then the tables need not be looked at. */
-static bool any_wide_selector(const struct host *h) {
-    for (size_t i = 0; i < h->entries; i++)
-        for (size_t j = 0; j < h->entry[i]->set.remotes && h->entry[i]->table == 0; j++) {
-            const struct prefix *remote = &h->entry[i]->set.remote[j];
-            if (remote->length > 0 && remote->length < 8 * address_octets(&remote->address))
-                return true;
-        }
-    return false;
-}
-
+/* Host routes have no network inside them: with those alone the tables need not be looked at. */
 bool throws_sync(struct host *h, struct error *err) {
     struct found found = {.host = h};
-    for (int v6 = 0; v6 < 2 && any_wide_selector(h); v6++) {
+    for (int v6 = 0; v6 < 2 && h->wide > 0; v6++) {
         struct rtmsg route = {.rtm_family = v6 ? AF_INET6 : AF_INET};
         int failed = netlink_dump(h, RTM_GETROUTE, &route, sizeof route, see_route, &found);
         if (failed != 0 && !v6)

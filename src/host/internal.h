@@ -8,9 +8,12 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 
+#include <sys/queue.h>
+
 #include "host/host.h"
 
-#define HOST_SETS_MAX 8192
+#define HOST_SETS_MAX 65536
+#define HOST_BUCKETS 8192
 #define HOST_THROWS_MAX 128
 #define HOST_OWN_ADDRESSES_MAX 256
 #define HOST_PATH_MAX 256
@@ -29,12 +32,28 @@ struct mark_rules {
     uint32_t table, mark, mask;
 };
 
+struct route_prefix {
+    LIST_ENTRY(route_prefix) next; /* of its bucket */
+    struct prefix prefix;
+    struct route_entry *entry;
+};
+LIST_HEAD(route_prefix_list, route_prefix);
+
+/* What is kept of a struct host_route_set, with as much memory as it has prefixes. */
 struct route_entry {
-    struct host_route_set set;
+    LIST_ENTRY(route_entry) next; /* of its owner's bucket */
+    size_t at; /* in host.entry */
+    uint32_t owner;
     int index; /* of its device */
     uint32_t table; /* of its own; 0: T and T2 */
+    struct address source, source6; /* as in the set */
     struct address preferred4, preferred6; /* unspecified: the kernel's choice */
+    uint32_t mtu, advmss4, advmss6;
+    struct prefix *local; /* behind the last of `remote` */
+    size_t locals, remotes;
+    struct route_prefix remote[];
 };
+LIST_HEAD(route_list, route_entry);
 
 struct own_device {
     struct host_device wanted;
@@ -59,6 +78,10 @@ struct host {
     size_t gones;
     struct route_entry **entry;
     size_t entries, capacity;
+    struct route_list by_owner[HOST_BUCKETS];
+    struct route_prefix_list by_prefix[HOST_BUCKETS];
+    size_t specific[2], whole[2]; /* [is IPv6] prefixes in T, and in T2 */
+    size_t wide; /* of those in T, that have networks inside them */
     struct prefix throws[HOST_THROWS_MAX]; /* connected networks inside a selector */
     size_t throw_count;
     struct own_address own[HOST_OWN_ADDRESSES_MAX];
@@ -113,6 +136,13 @@ void mark_rules_remove(struct host *, uint32_t outer_mark, const struct mark_rul
 /* ---- incoming.c: nothing where there is no mark_in ---- */
 bool incoming_mark(struct host *, const struct host_device *, int index, struct error *);
 void incoming_unmark(struct host *, const struct host_device *);
+
+/* ---- route_table.c ---- */
+struct route_entry *route_new(const struct host_route_set *, bool leads_nowhere); /* NULL: no memory; freed by free */
+struct route_entry *route_find(struct host *, uint32_t owner);
+const struct route_entry *route_with_prefix(struct host *, const struct prefix *, int index); /* any; NULL: none */
+MUST_USE bool route_enter(struct host *, struct route_entry *); /* index and table are set; false: no memory */
+void route_leave(struct host *, struct route_entry *);
 
 /* ---- routes.c ---- */
 bool prefix_inside(const struct prefix *inner, const struct prefix *outer);

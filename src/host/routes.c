@@ -79,7 +79,7 @@ static int route_change(
     if (room && add) {
         const struct address *preferred = v6 ? &entry->preferred6 : &entry->preferred4;
         room = (preferred->family == 0 || put_address(m, RTA_PREFSRC, preferred)) &&
-               put_metrics(m, entry->set.mtu, v6 ? entry->set.advmss6 : entry->set.advmss4);
+               put_metrics(m, entry->mtu, v6 ? entry->advmss6 : entry->advmss4);
     }
     if (!room) {
         nlmsg_free(m);
@@ -90,59 +90,25 @@ static int route_change(
 
 /* ---------------------------------------------------------------- sets ---- */
 
-static size_t find(const struct host *h, uint32_t owner) {
-    size_t i = 0;
-    while (i < h->entries && h->entry[i]->set.owner != owner)
-        i++;
-    return i;
-}
-
-static bool has_prefix(const struct route_entry *entry, const struct prefix *prefix, int index) {
-    for (size_t i = 0; i < entry->set.remotes && entry->index == index; i++)
-        if (prefix_equal(&entry->set.remote[i], prefix))
-            return true;
-    return false;
-}
-
 /* Of the prefixes of a set that is no longer there, those that nobody else has; what another has gets its metrics. */
 static void withdraw(struct host *h, const struct route_entry *old) {
-    for (size_t i = 0; i < old->set.remotes; i++) {
-        const struct prefix *prefix = &old->set.remote[i];
-        const struct route_entry *other = NULL;
-        for (size_t j = 0; j < h->entries && other == NULL; j++)
-            if (has_prefix(h->entry[j], prefix, old->index))
-                other = h->entry[j];
-        (void)route_change(h, prefix, old, other);
+    for (size_t i = 0; i < old->remotes; i++) {
+        const struct prefix *prefix = &old->remote[i].prefix;
+        (void)route_change(h, prefix, old, route_with_prefix(h, prefix, old->index));
     }
-}
-
-struct wanted_rules {
-    bool specific[2], whole[2]; /* [is IPv6] */
-};
-
-static struct wanted_rules wanted_rules(const struct host *h) {
-    struct wanted_rules w = {0};
-    for (size_t i = 0; i < h->entries; i++)
-        for (size_t j = 0; j < h->entry[i]->set.remotes && h->entry[i]->table == 0; j++) {
-            const struct prefix *p = &h->entry[i]->set.remote[j];
-            *(p->length == 0 ? &w.whole[p->address.family == 6] : &w.specific[p->address.family == 6]) = true;
-        }
-    return w;
 }
 
 /* After a set went or changed: what only it needed. */
 static void trim(struct host *h) {
-    struct wanted_rules w = wanted_rules(h);
     struct error ignored;
     for (int v6 = 0; v6 < 2; v6++)
-        rules_trim(h, v6, w.specific[v6], w.whole[v6]);
+        rules_trim(h, v6, h->specific[v6] > 0, h->whole[v6] > 0);
     (void)throws_sync(h, &ignored);
     own_addresses_trim(h);
 }
 
 static bool apply(struct host *h, struct route_entry *entry, struct error *err) {
-    const struct address *sources[] = {&entry->set.source, &entry->set.source6};
-    struct wanted_rules w = wanted_rules(h);
+    const struct address *sources[] = {&entry->source, &entry->source6};
     char text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < 2; i++)
         if (!address_is_any(sources[i])) {
@@ -154,21 +120,21 @@ static bool apply(struct host *h, struct route_entry *entry, struct error *err) 
         struct address *preferred = v6 ? &entry->preferred6 : &entry->preferred4;
         struct prefix local[HOST_PREFIXES_MAX];
         size_t locals = 0;
-        for (size_t i = 0; i < entry->set.locals && preferred->family == 0; i++)
-            if ((entry->set.local[i].address.family == 6) == v6)
-                local[locals++] = entry->set.local[i];
+        for (size_t i = 0; i < entry->locals && preferred->family == 0; i++)
+            if ((entry->local[i].address.family == 6) == v6)
+                local[locals++] = entry->local[i];
         if (locals > 0 && !host_address_inside(h, local, locals, preferred))
             *preferred = (struct address){0};
-        if (!rules_add(h, v6, w.specific[v6], w.whole[v6], err))
+        if (!rules_add(h, v6, h->specific[v6] > 0, h->whole[v6] > 0, err))
             return false;
     }
     if (!throws_sync(h, err))
         return false;
-    for (size_t i = 0; i < entry->set.remotes; i++) {
-        int result = route_change(h, &entry->set.remote[i], entry, entry);
+    for (size_t i = 0; i < entry->remotes; i++) {
+        int result = route_change(h, &entry->remote[i].prefix, entry, entry);
         if (result != 0)
             return fail(
-                err, HOST, 0, "a route to %s: %s", prefix_text(&entry->set.remote[i], text), nl_geterror(result));
+                err, HOST, 0, "a route to %s: %s", prefix_text(&entry->remote[i].prefix, text), nl_geterror(result));
     }
     return true;
 }
@@ -185,50 +151,31 @@ static bool leads_nowhere(const struct host_route_set *set) {
     return same;
 }
 
-static bool make_room(struct host *h) {
-    if (h->entries < h->capacity)
-        return true;
-    size_t capacity = h->capacity != 0 ? 2 * h->capacity : 16;
-    struct route_entry **longer = realloc(h->entry, capacity * sizeof(struct route_entry *));
-    if (longer == NULL)
-        return false;
-    h->entry = longer;
-    h->capacity = capacity;
-    return true;
-}
-
-static void remove_at(struct host *h, size_t i) {
-    h->entry[i] = h->entry[--h->entries];
-}
-
 bool host_routes_set(struct host *h, const struct host_route_set *set, struct error *err) {
     h->warning[0] = 0;
     if (!check_set(h, set, err) || !tables_choose(h, err)) {
         host_routes_drop(h, set->owner);
         return false;
     }
-    size_t at = find(h, set->owner);
-    if (at == HOST_SETS_MAX)
+    struct route_entry *old = route_find(h, set->owner);
+    if (old == NULL && h->entries == HOST_SETS_MAX)
         return fail(err, OURS, 0, "more than %d sets of routes", HOST_SETS_MAX);
-    struct route_entry *entry = calloc(1, sizeof *entry);
-    if (entry == NULL || !make_room(h)) {
-        free(entry);
+    uint32_t table = device_table(h, set->device);
+    struct route_entry *entry = route_new(set, table == 0 && leads_nowhere(set));
+    if (entry == NULL)
         return fail(err, OURS, 0, "no memory for routes");
-    }
-    struct route_entry *old = at < h->entries ? h->entry[at] : NULL;
-    entry->set = *set;
     entry->index = device_index(h, set->device);
-    entry->table = device_table(h, set->device);
-    if (entry->table == 0 && leads_nowhere(set))
-        entry->set.remotes = 0;
-    h->entry[at] = entry;
-    h->entries += old == NULL;
-    bool done = apply(h, entry, err);
-    if (!done) {
-        remove_at(h, at);
+    entry->table = table;
+    if (old != NULL)
+        route_leave(h, old);
+    bool done = route_enter(h, entry) || fail(err, OURS, 0, "no memory for routes");
+    if (done && !apply(h, entry, err)) {
+        done = false;
+        route_leave(h, entry);
         withdraw(h, entry);
-        free(entry);
     }
+    if (!done)
+        free(entry);
     if (old != NULL)
         withdraw(h, old);
     free(old);
@@ -247,11 +194,10 @@ void host_routes_renew(struct host *h) {
 }
 
 void host_routes_drop(struct host *h, uint32_t owner) {
-    size_t at = find(h, owner);
-    if (at == h->entries)
+    struct route_entry *old = route_find(h, owner);
+    if (old == NULL)
         return;
-    struct route_entry *old = h->entry[at];
-    remove_at(h, at);
+    route_leave(h, old);
     withdraw(h, old);
     free(old);
     trim(h);
@@ -260,8 +206,9 @@ void host_routes_drop(struct host *h, uint32_t owner) {
 void routes_forget(struct host *h, int index) {
     for (size_t i = h->entries; i-- > 0;)
         if (h->entry[i]->index == index) {
-            free(h->entry[i]);
-            remove_at(h, i);
+            struct route_entry *entry = h->entry[i];
+            route_leave(h, entry);
+            free(entry);
         }
     trim(h);
 }
