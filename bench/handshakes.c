@@ -1,8 +1,9 @@
 /* handshakes.c: many clients in one process: each makes an IKE SA and a Child SA with a gateway, by a PSK, with ike/'s own
  * Initiators. So many at a time as IN-FLIGHT says, from eight addresses, so that no cookie is asked for. Over UDP all are
- * forgotten when they are up; over TCP their connections stay open until standard input ends: idle clients.
+ * forgotten when they are up; over TCP their connections stay open until standard input ends: idle clients. With SECONDS all of
+ * them then send as much as the gateway takes (senders.h).
  *
- * usage: handshakes udp|tcp GATEWAY FIRST-SOURCE COUNT IN-FLIGHT      FIRST-SOURCE and the seven addresses behind it are ours
+ * usage: handshakes udp|tcp GATEWAY FIRST-SOURCE COUNT IN-FLIGHT [SECONDS]      FIRST-SOURCE and the seven addresses behind it are ours
  * Says on standard output: done=N failed=N seconds=S per_s=R p50_ms=M p95_ms=M. The gateway's conn has right=%any, rightid
  * unset, leftid=@gateway, leftsubnet=10.200.0.0/16, rightsubnet=10.0.0.0/8, AES-128-GCM, DH 31 and the PSK `bench`. */
 #include <arpa/inet.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ike/ike.h"
+#include "senders.h"
 
 #define SOURCES 8
 #define IN_FLIGHT_MAX ((size_t)512)
@@ -41,6 +42,7 @@ static struct random_source randomness;
 static bool tcp;
 static int epoll, udp[SOURCES];
 static size_t wanted, begun, done, failed;
+static unsigned sending_s; /* 0: nobody sends */
 static uint32_t *took_us;
 
 static void die(const char *what) {
@@ -155,6 +157,8 @@ static void take_output(struct client *client) {
         if (out.event[i].kind == IKE_EVENT_AUTH_WANTED)
             wanted_auth = &out.event[i];
         client->up |= out.event[i].kind == IKE_EVENT_CHILD_UP;
+        if (out.event[i].kind == IKE_EVENT_CHILD_UP && tcp && sending_s > 0)
+            senders_add(client->fd, &out.event[i].child);
         client->over |= out.event[i].kind == IKE_EVENT_CLOSED || out.event[i].kind == IKE_EVENT_CHILD_FAILED;
         if (out.event[i].error.text[0] != 0 && failed < 3)
             fprintf(stderr, "%s\n", out.event[i].error.text);
@@ -312,13 +316,14 @@ static void report(double seconds) {
 }
 
 int main(int count, char **word) {
-    if (count != 6) {
-        fputs("usage: handshakes udp|tcp GATEWAY FIRST-SOURCE COUNT IN-FLIGHT\n", stderr);
+    if (count != 6 && count != 7) {
+        fputs("usage: handshakes udp|tcp GATEWAY FIRST-SOURCE COUNT IN-FLIGHT [SECONDS]\n", stderr);
         return 2;
     }
     tcp = strcmp(word[1], "tcp") == 0;
     wanted = strtoull(word[4], NULL, 10);
     size_t in_flight = strtoull(word[5], NULL, 10);
+    sending_s = count == 7 ? (unsigned)strtoul(word[6], NULL, 10) : 0;
     if (in_flight < SOURCES || in_flight > IN_FLIGHT_MAX)
         die("IN-FLIGHT is 8 to 512");
     struct rlimit files = {.rlim_cur = 65536, .rlim_max = 65536};
@@ -349,6 +354,8 @@ int main(int count, char **word) {
         }
     }
     report((double)(now_us() - started) / 1e6);
+    if (tcp && sending_s > 0)
+        senders_run(sending_s);
     while (tcp && getchar() != EOF)
         ;
     return failed > 0;
