@@ -33,7 +33,8 @@ struct pieces; /* pieces.c: of AGGFRAG payloads */
 
 struct esp_sa {
     struct esp_kept config;
-    struct cipher *out, *in;
+    struct cipher *out, *in; /* NULL: not needed yet (ciphers.c) */
+    struct esp_keys *keys; /* of those that are NULL; NULL: both are there */
     struct iv_maker *iv_maker; /* CBC only */
     uint64_t sequence_last; /* the highest that may be used */
     uint64_t sequence_out; /* the last one used; the first packet has 1 */
@@ -81,6 +82,17 @@ bool transport_allows_in(const struct esp_sa *, const struct esp_open_job *);
 
 /* open.c: a whole IP packet inside the selectors, behind which there may be more: *total octets are its own. */
 bool inner_allowed(const struct esp_sa *, const uint8_t *packet, size_t length, uint8_t family, size_t *total);
+
+/* ciphers.c: a cipher is made for the first packet of its direction: most clients of a gateway are idle, and a cipher costs more than
+ * all else of an SA. */
+struct esp_keys {
+    uint8_t encr_in[CIPHER_KEY_MAX], encr_out[CIPHER_KEY_MAX], integ_in[INTEG_KEY_MAX], integ_out[INTEG_KEY_MAX];
+};
+MUST_USE bool ciphers_keep(
+    struct esp_sa *, const struct esp_config *, struct error *); /* the keys, if there is such a cipher */
+MUST_USE bool cipher_out_ready(struct esp_sa *); /* false: no memory */
+MUST_USE bool cipher_in_ready(struct esp_sa *);
+void ciphers_free(struct esp_sa *); /* wipes */
 
 /* Whether a packet that came out may come from `remote` and go to `local`. */
 bool esp_sa_allows_in(const struct esp_sa *, const struct flow *);

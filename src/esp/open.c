@@ -136,7 +136,10 @@ size_t esp_open(struct esp_sa *sa, uint64_t now, struct esp_open_job *job, size_
         if (!prepare(sa, &job[i], (uint32_t)i, &batch))
             tally.replayed += job[i].verdict == ESP_REPLAYED;
     }
-    (void)cipher_open(sa->in, batch.cipher_job, batch.count);
+    if (batch.count > 0 && sa->in == NULL && !cipher_in_ready(sa))
+        batch.count = 0; /* lost, as on the way: nothing is forged */
+    if (batch.count > 0)
+        (void)cipher_open(sa->in, batch.cipher_job, batch.count);
     for (size_t i = 0; i < batch.count; i++)
         accepted += admit(sa, &job[batch.job[i]], batch.sequence[i], &batch.cipher_job[i], &tally);
     if (accepted > 0)

@@ -74,9 +74,7 @@ struct esp_sa *esp_sa_new(const struct esp_config *config, struct error *err) {
         fail(err, OURS, NOTIFY_NONE, "no memory for an ESP SA");
         return NULL;
     }
-    sa->out = cipher_new(config->suite, true, config->key_out, config->integ_out, err);
-    sa->in = sa->out != NULL ? cipher_new(config->suite, false, config->key_in, config->integ_in, err) : NULL;
-    if (sa->in == NULL) {
+    if (!ciphers_keep(sa, config, err)) {
         esp_sa_free(sa);
         return NULL;
     }
@@ -95,8 +93,7 @@ struct esp_sa *esp_sa_new(const struct esp_config *config, struct error *err) {
 void esp_sa_free(struct esp_sa *sa) {
     if (sa == NULL)
         return;
-    cipher_free(sa->out);
-    cipher_free(sa->in);
+    ciphers_free(sa);
     iv_maker_free(sa->iv_maker);
     pieces_free(sa->pieces);
     selectors_forget(sa->config.local);

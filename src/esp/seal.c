@@ -40,9 +40,11 @@ size_t esp_seal(struct esp_sa *sa, struct esp_seal_job *job, size_t jobs) {
     struct esp_aad aad[ESP_BATCH_MAX];
     uint64_t left = sa->sequence_last - sa->sequence_out;
     size_t count = left < jobs ? (size_t)left : jobs;
+    if (sa->out == NULL && !cipher_out_ready(sa))
+        count = 0;
     for (size_t i = 0; i < count; i++)
         prepare(sa, &job[i], &aad[i], &cipher_job[i]);
-    size_t sealed = cipher_seal(sa->out, cipher_job, count);
+    size_t sealed = count > 0 ? cipher_seal(sa->out, cipher_job, count) : 0;
     uint64_t packets = 0, octets = 0;
     for (size_t i = 0; i < jobs; i++) {
         job[i].length = 0;
