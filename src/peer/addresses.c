@@ -29,8 +29,8 @@ static const struct peer_config *config_of(const struct peer *peer) {
 
 /* Over UDP the kernel may have chosen it; then the host has said which one. */
 static const struct address *in_use(const struct peer *peer) {
-    bool known = !address_is_any(&peer->carrier.local) || peer->path.targets == 0;
-    return known ? &peer->carrier.local : &peer->path.target[peer->path.current].local;
+    bool known = !address_is_any(&peer->carrier.local) || peer->path->targets == 0;
+    return known ? &peer->carrier.local : &peer->path->target[peer->path->current].local;
 }
 
 /* What the tunnel itself leads to, and the address in use is not part of. */

@@ -15,7 +15,7 @@ static void keys_are_there(
     peer->behind_nat = event->init.nat_local;
     if (!peer->initiator)
         return;
-    path_answered(&peer->path, peers->now);
+    path_answered(peer->path, peers->now);
     char text[CARRIER_TEXT_MAX];
     action_say(peers, peer, STEP_IKE_KEYS, "%s answered; authenticating", carrier_text(&peer->carrier, text));
     if (peer->carrier.transport == TRANSPORT_UDP)
@@ -25,7 +25,7 @@ static void keys_are_there(
 static void begins_again(struct peers *peers, struct peer *peer, const struct ike_event *event) {
     if (!peer->initiator)
         return;
-    path_retried(&peer->path, peers->now);
+    path_retried(peer->path, peers->now);
     if (event->error.notify == NOTIFY_TICKET_NACK)
         resume_forget(peer->conn);
     action_say(peers, peer, STEP_RETRY, "IKE_SA_INIT again: %s", event->error.text);

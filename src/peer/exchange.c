@@ -20,10 +20,10 @@ void exchange_follow(struct peers *peers, struct sa *sa, struct ike_output *out,
     }
     if (out->datagrams > 0 && (!from || carrier_equal(from, &peer->carrier)))
         pulse_sent(peers, peer);
-    if (tries && peer->path.moving)
-        path_sent(&peer->path, peers->now);
+    if (tries && peer->path->moving)
+        path_sent(peer->path, peers->now);
     if (peer->initiator && (peer->phase == PHASE_INIT || peer->phase == PHASE_AUTH) && out->datagrams > 0)
-        path_sent(&peer->path, peers->now);
+        path_sent(peer->path, peers->now);
     for (size_t i = 0; i < out->events; i++)
         event_after(peers, sa, &out->event[i]);
     if (peer->losing && peer->phase == PHASE_UP)

@@ -25,9 +25,9 @@ static bool is_among(const struct address *address, const struct path_target *ta
 }
 
 void gateway_resolved(struct peers *peers, struct peer *peer, const struct path_target *target, size_t count) {
-    if (count == 0 || peer->path.targets == 0 || !(peer->path.reconnecting || peer->path.moving))
+    if (count == 0 || peer->path->targets == 0 || !(peer->path->reconnecting || peer->path->moving))
         return; /* no answer, or it is reached again */
-    const struct address *present = &peer->path.target[peer->path.current].remote;
+    const struct address *present = &peer->path->target[peer->path->current].remote;
     if (address_is_any(present) || address_is_any(&target->remote) || is_among(present, target, count))
         return;
     char text[ADDRESS_TEXT_MAX];
@@ -38,7 +38,7 @@ void gateway_resolved(struct peers *peers, struct peer *peer, const struct path_
         roam_move(peers, peer, target);
         return;
     }
-    path_to(&peer->path, target);
-    struct path_step step = path_hurry(&peer->path, peers->now);
+    path_to(peer->path, target);
+    struct path_step step = path_hurry(peer->path, peers->now);
     initiate_step(peers, peer, &step);
 }

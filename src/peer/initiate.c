@@ -11,7 +11,7 @@ struct peer *initiate_to(struct peers *peers, struct conn *conn, bool persistent
         return NULL;
     if (redirect)
         peer->redirect = *redirect;
-    path_init(&peer->path, &conn->config.path, &conn->memory, peers->network, peers->random);
+    path_init(peer->path, &conn->config.path, &conn->memory, peers->network, peers->random);
     peer->persistent = persistent;
     initiate_attempt(peers, peer);
     return peer;
@@ -28,7 +28,7 @@ void initiate_attempt(struct peers *peers, struct peer *peer) {
     peer->told_up = peer->beside = false;
     peer->unheard = 0;
     peer->carrier = (struct carrier){0};
-    peer->path.network = peers->network;
+    peer->path->network = peers->network;
     if (resume_ticket(peers, peer)) /* C4, K16: resumed as if nothing were known of the network */
         peer->conn->memory = (struct path_memory){0};
     peer_touch(peers, peer);
@@ -57,7 +57,7 @@ struct peer_output peers_resolved(struct peers *peers, uint64_t now, peer_id id,
         return peers_finish(peers);
     }
     peer->phase = PHASE_CONNECTING;
-    struct path_step step = path_begin(&peer->path, now, target, count);
+    struct path_step step = path_begin(peer->path, now, target, count);
     initiate_step(peers, peer, &step);
     return peers_finish(peers);
 }
@@ -134,7 +134,7 @@ void initiate_step(struct peers *peers, struct peer *peer, const struct path_ste
         break;
     case PATH_RECONNECT:
         action_say(peers, peer, STEP_RECONNECTING, "connecting again to %s", carrier_text(&to, text));
-        if (peer->path.failures > 0)
+        if (peer->path->failures > 0)
             gateway_doubted(peers, peer);
         connect_ask(peers, peer, step);
         break;
@@ -170,9 +170,9 @@ struct peer_output peers_connected(struct peers *peers, uint64_t now, uint32_t a
     table_remove(&peers->by_attempt, attempt);
     peer->attempt = 0;
     peer_touch(peers, peer);
-    path_connected(&peer->path, now);
+    path_connected(peer->path, now);
     if (peer->phase != PHASE_CONNECTING) {
-        if (peer->phase == PHASE_UP && peer->path.moving)
+        if (peer->phase == PHASE_UP && peer->path->moving)
             roam_connected(peers, peer, carrier);
         else
             reconnect_connected(peers, peer, carrier);
@@ -193,7 +193,7 @@ struct peer_output peers_connect_failed(struct peers *peers, uint64_t now, uint3
         return peers_finish(peers);
     table_remove(&peers->by_attempt, attempt);
     peer->attempt = 0;
-    struct path_step step = path_failed(&peer->path, now, why);
+    struct path_step step = path_failed(peer->path, now, why);
     if (peer->phase == PHASE_UP)
         action_say(peers, peer, STEP_REFUSED, "%s", why->text);
     if (peer->phase != PHASE_UP || !roam_instead(peers, peer))
@@ -210,7 +210,7 @@ struct peer_output peers_udp_failed(
         if (!peer->initiator || peer->phase != PHASE_INIT || peer->carrier.transport != TRANSPORT_UDP ||
             !address_equal(&peer->carrier.remote, &carrier->remote))
             continue;
-        struct path_step step = path_failed(&peer->path, now, why);
+        struct path_step step = path_failed(peer->path, now, why);
         initiate_step(peers, peer, &step);
     }
     return peers_finish(peers);

@@ -211,7 +211,7 @@ struct peer {
     size_t child_count;
     struct stream *streams; /* that it owns */
     struct carrier carrier;
-    struct path path;
+    struct path *path; /* an Initiator's own; a Responder has no choice: peers.no_path, which stays as it is */
     struct redirect redirect;
     struct error why; /* of the end */
     struct timer timer;
@@ -244,6 +244,7 @@ struct peers {
     struct notice_slot notice_slot[NOTICE_SLOTS]; /* to whom one was sent a moment ago */
     struct peer *dirty;
     struct peer *dead_peers;
+    struct path no_path;
     struct sa *dead_sas;
     struct stream *dead_streams;
     struct peer_action *action;
@@ -281,6 +282,7 @@ bool claim_taken(const void *peers, const struct ike_config *, const struct iden
 
 /* life.c */
 struct peer *peer_new(struct peers *, struct conn *, bool initiator);
+void peer_free(struct peers *, struct peer *); /* what is left of it after peer_over */
 void peer_touch(struct peers *, struct peer *);
 void peer_over(struct peers *, struct peer *); /* unlinks it from everything; freed by the next call */
 void peer_settle(struct peers *, struct peer *); /* sets its timer */

@@ -12,15 +12,26 @@ uint64_t source_key(const struct peers *peers, const struct address *address) {
     return key ? key : 1;
 }
 
+void peer_free(struct peers *peers, struct peer *peer) {
+    if (peer->path != &peers->no_path)
+        free(peer->path);
+    free(peer);
+}
+
 struct peer *peer_new(struct peers *peers, struct conn *conn, bool initiator) {
     struct peer *peer = calloc(1, sizeof *peer);
     if (!peer)
         return NULL;
+    peer->path = initiator ? calloc(1, sizeof *peer->path) : &peers->no_path;
+    if (!peer->path) {
+        free(peer);
+        return NULL;
+    }
     do
         peer->id = ++peers->next_peer;
     while (peer->id == 0 || table_get(&peers->by_id, peer->id));
     if (!table_put(&peers->by_id, peer->id, peer)) {
-        free(peer);
+        peer_free(peers, peer);
         return NULL;
     }
     peer->conn = conn;
@@ -105,7 +116,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) {
 void peer_settle(struct peers *peers, struct peer *peer) {
     uint64_t at = peer->due_at;
     if (peer->initiator && peer->phase != PHASE_WAITING && peer->phase != PHASE_CLOSING)
-        at = sooner(at, path_deadline(&peer->path));
+        at = sooner(at, path_deadline(peer->path));
     for (const struct sa *sa = peer->sas; sa; sa = sa->next)
         if (!sa->closed)
             at = sooner(at, ike_sa_deadline(sa->ike));

@@ -45,7 +45,7 @@ void established(struct peers *peers, struct peer *peer) {
     roam_begin(peers, peer);
     renew_done(peers, peer);
     if (peer->initiator)
-        path_established(&peer->path, peers->now);
+        path_established(peer->path, peers->now);
     struct stream *stream = peer->carrier.stream ? stream_find(peers, &peer->carrier) : NULL;
     if (stream)
         stream_proved(peers, stream, peer);
@@ -178,7 +178,7 @@ static bool wants_restart(const struct peer *peer, const struct ike_event *event
 
 static void begin_again(struct peers *peers, struct peer *peer, bool at_once) {
     if (!peer->initiator)
-        path_init(&peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
+        path_init(peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
     peer->initiator = peer->persistent = true;
     peer->tries = 0;
     redirect_forget(peer);
@@ -226,7 +226,7 @@ static void attempt_ended(struct peers *peers, struct peer *peer, const struct i
     if (final)
         resume_forget(peer->conn);
     if (!final) {
-        struct path_step step = path_failed(&peer->path, peers->now, &event->error);
+        struct path_step step = path_failed(peer->path, peers->now, &event->error);
         if (step.verb != PATH_WAIT) {
             initiate_step(peers, peer, &step);
             return;
@@ -349,11 +349,11 @@ void peer_wake(struct peers *peers, struct peer *peer) {
     bool has_path = peer->initiator && peer->phase != PHASE_WAITING && peer->phase != PHASE_CLOSING;
     if (peer->rivals > 0)
         race_wake(peers, peer);
-    if (has_path && path_deadline(&peer->path) <= peers->now) {
+    if (has_path && path_deadline(peer->path) <= peers->now) {
         struct error doubt;
         if (peer->phase == PHASE_INIT && peer->sas && ike_sa_doubt(peer->sas->ike, &doubt))
-            path_doubted(&peer->path, &doubt);
-        struct path_step step = path_wake(&peer->path, peers->now);
+            path_doubted(peer->path, &doubt);
+        struct path_step step = path_wake(peer->path, peers->now);
         if (peer->phase != PHASE_UP || !roam_instead(peers, peer))
             initiate_step(peers, peer, &step);
     }

@@ -107,7 +107,7 @@ void carrier_gone(struct peers *peers, struct peer *peer, const struct error *wh
     case PHASE_AUTH:
         if (!peer->initiator)
             break; /* it may go on over another connection until its time is up (K3) */
-        step = path_failed(&peer->path, peers->now, why);
+        step = path_failed(peer->path, peers->now, why);
         initiate_step(peers, peer, &step);
         break;
     default:

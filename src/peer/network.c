@@ -6,11 +6,11 @@
 #include <stdio.h>
 
 static void ask(struct peers *peers, struct peer *peer) {
-    const struct address *remote = &peer->path.target[peer->path.current].remote;
+    const struct address *remote = &peer->path->target[peer->path->current].remote;
     struct peer_action *action = action_add(peers, PEER_RESOLVE, peer);
     peer->roam.asked = true;
     action->host = redirect_host(peer);
-    if (peer->path.targets == 0 || address_is_any(remote))
+    if (peer->path->targets == 0 || address_is_any(remote))
         return;
     address_text(remote, peer->roam.host);
     action->host = peer->roam.host;
@@ -48,7 +48,7 @@ static void over_udp(struct peers *peers, struct peer *peer, const struct addres
 
 static void without_mobike(struct peers *peers, struct peer *peer, const struct path_target *target) {
     bool same = address_same_host(&peer->carrier.local, &target->local) && peer->carrier.transport != TRANSPORT_NONE;
-    path_from(&peer->path, &target->local, peers->network);
+    path_from(peer->path, &target->local, peers->network);
     if (same) { /* another gateway at most: whether that does is worth a question, and no more */
         exchange_liveness(peers, peer);
         return;
@@ -62,16 +62,16 @@ static void without_mobike(struct peers *peers, struct peer *peer, const struct 
         stream_close(peers, stream, "this host has another address now");
         return;
     }
-    struct path_step step = path_hurry(&peer->path, peers->now);
+    struct path_step step = path_hurry(peer->path, peers->now);
     initiate_step(peers, peer, &step);
 }
 
 /* Nothing to do for who goes out as before, or is being moved there already; who waits to try again need not wait longer. */
 static bool as_before(const struct peers *peers, const struct peer *peer, const struct path_target *target) {
-    if (peer->path.network != peers->network || peer->path.waiting)
+    if (peer->path->network != peers->network || peer->path->waiting)
         return false;
-    if (peer->path.moving)
-        return address_same_host(&peer->path.target[0].local, &target->local);
+    if (peer->path->moving)
+        return address_same_host(&peer->path->target[0].local, &target->local);
     return peer->carrier.transport != TRANSPORT_NONE && address_same_host(&peer->carrier.local, &target->local);
 }
 

@@ -22,7 +22,7 @@ static void reap(struct peers *peers) {
         struct peer *peer = peers->dead_peers;
         peers->dead_peers = peer->next;
         peer->conn->peers--;
-        free(peer);
+        peer_free(peers, peer);
     }
     conn_reap(peers);
 }

@@ -26,11 +26,11 @@ static void end_try(struct peers *peers, struct peer *peer, struct peer *try) {
 
 void race_begin(struct peers *peers, struct peer *peer) {
     struct path path;
-    struct path_step step = path_beside(&peer->path, peers->now, &path);
+    struct path_step step = path_beside(peer->path, peers->now, &path);
     struct peer *try = step.verb == PATH_TRY ? peer_new(peers, peer->conn, true) : NULL;
     if (!try)
         return; /* no memory: the others go on */
-    try->path = path;
+    *try->path = path;
     try->phase = PHASE_CONNECTING;
     try->redirect = peer->redirect;
     try->tries = peer->tries;
@@ -42,7 +42,7 @@ void race_begin(struct peers *peers, struct peer *peer) {
 
 static void say_dropped(struct peers *peers, const struct peer *loser) {
     struct error why;
-    path_say_silence(&loser->path, peers->now, &why);
+    path_say_silence(loser->path, peers->now, &why);
     action_say(peers, loser, STEP_NO_ANSWER, "%s and is dropped", why.text);
 }
 
@@ -51,7 +51,7 @@ static void take_place(struct peers *peers, struct peer *peer, struct peer *try)
     peer_sas_drop(peers, peer);
     connect_cancel(peers, peer);
     streams_release(peers, peer);
-    path_take(&peer->path, peers->now, &try->path);
+    path_take(peer->path, peers->now, try->path);
     peer->phase = try->phase;
     peer->carrier = try->carrier;
     peer->over_stream = try->over_stream;
@@ -111,7 +111,7 @@ static void say_failed(struct peers *peers, const struct peer *peer, const struc
 }
 
 static void try_failed(struct peers *peers, struct peer *peer, struct peer *try, const struct error *why) {
-    struct path_step step = path_beside_failed(&peer->path, peers->now, &try->path, why);
+    struct path_step step = path_beside_failed(peer->path, peers->now, try->path, why);
     say_failed(peers, try, why);
     end_try(peers, peer, try);
     initiate_step(peers, peer, &step);
@@ -134,9 +134,9 @@ bool race_goes_on(struct peers *peers, struct peer *peer, const struct error *wh
 
 void race_wake(struct peers *peers, struct peer *peer) {
     struct peer *try[TRIES_MAX];
-    if (path_deadline(&peer->path) > peers->now)
+    if (path_deadline(peer->path) > peers->now)
         return;
     for (size_t i = tries_of(peers, peer, try); i-- > 0;)
-        if (try[i]->phase != PHASE_OVER && path_deadline(&try[i]->path) <= peers->now)
+        if (try[i]->phase != PHASE_OVER && path_deadline(try[i]->path) <= peers->now)
             peer_wake(peers, try[i]);
 }

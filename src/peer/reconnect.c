@@ -55,33 +55,33 @@ static void lost_while_beside(struct peers *peers, struct peer *peer) {
 /* The peer takes our connections and closes them, or answers elsewhere: it may have lost what we have (and a peer that
  * answers on a connection of before never says so). After a few in a row a new IKE SA is begun beside the old one. */
 void reconnect_unheard(struct peers *peers, struct peer *peer) {
-    if (peer->phase != PHASE_UP || !peer->path.reconnecting || !peer->path.connected)
+    if (peer->phase != PHASE_UP || !peer->path->reconnecting || !peer->path->connected)
         return;
-    peer->path.connected = false;
+    peer->path->connected = false;
     if (++peer->unheard >= UNHEARD_MOST && !renewal_of(peers, peer) && peers->now >= peer->doubt.no_test_before)
         renew(peers, peer, "it ends our connections without an answer");
 }
 
 void reconnect_lost(struct peers *peers, struct peer *peer, const struct error *why) {
     action_say(peers, peer, STEP_LOST, "%s; the SAs are kept", why->text);
-    if (peer->beside && peer->path.reconnecting && !peer->path.moving) {
+    if (peer->beside && peer->path->reconnecting && !peer->path->moving) {
         lost_while_beside(peers, peer);
         return;
     }
     tell_anchor(peers, peer);
-    if (peer->path.moving) { /* on its way to another one, unless this was that */
+    if (peer->path->moving) { /* on its way to another one, unless this was that */
         if (peer->roam.trial.stream && !stream_find(peers, &peer->roam.trial))
             roam_lost(peers, peer, why);
         return;
     }
     roam_drop_trial(peers, peer);
     reconnect_unheard(peers, peer);
-    struct path_step step = path_lost(&peer->path, peers->now, why);
+    struct path_step step = path_lost(peer->path, peers->now, why);
     initiate_step(peers, peer, &step);
 }
 
 void reconnect_beside(struct peers *peers, struct peer *peer) {
-    if (peer->path.moving || peer->path.reconnecting || peer->beside)
+    if (peer->path->moving || peer->path->reconnecting || peer->beside)
         return;
     struct error why;
     char text[CARRIER_TEXT_MAX];
@@ -90,19 +90,19 @@ void reconnect_beside(struct peers *peers, struct peer *peer) {
     roam_drop_trial(peers, peer);
     peer->beside = true;
     peer->lost_at = peer->silence.since != NEVER ? peer->silence.since : peers->now;
-    struct path_step step = path_lost(&peer->path, peers->now, &why);
+    struct path_step step = path_lost(peer->path, peers->now, &why);
     initiate_step(peers, peer, &step);
 }
 
 /* Heard of before the new one was open, or while it waits for its next try: everything stays as it was. */
 void reconnect_not_needed(struct peers *peers, struct peer *peer) {
     peer->silence.told = false;
-    if (!peer->beside || (peer->roam.trial.stream && !peer->path.waiting))
+    if (!peer->beside || (peer->roam.trial.stream && !peer->path->waiting))
         return;
     peer->beside = false;
     connect_cancel(peers, peer);
     roam_drop_trial(peers, peer);
-    path_kept(&peer->path);
+    path_kept(peer->path);
     char text[CARRIER_TEXT_MAX];
     action_say(peers, peer, STEP_RECONNECTED, "%s answers again", carrier_text(&peer->carrier, text));
 }
@@ -154,9 +154,9 @@ void reconnect_connected(struct peers *peers, struct peer *peer, const struct ca
 
 /* Something authentic came over the current carrier. */
 void reconnect_heard(struct peers *peers, struct peer *peer) {
-    if (!peer->initiator || !peer->path.reconnecting || peer->carrier.transport == TRANSPORT_NONE)
+    if (!peer->initiator || !peer->path->reconnecting || peer->carrier.transport == TRANSPORT_NONE)
         return;
-    path_recovered(&peer->path, peers->now);
+    path_recovered(peer->path, peers->now);
     peer->unheard = 0;
     peer->reconnects++;
     peer_touch(peers, peer);

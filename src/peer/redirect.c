@@ -124,7 +124,7 @@ bool redirect_follow(struct peers *peers, struct peer *peer) {
     peer->redirect.pending = false;
     connect_cancel(peers, peer);
     streams_release(peers, peer);
-    path_init(&peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
+    path_init(peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
     initiate_attempt(peers, peer);
     return true;
 }

@@ -12,7 +12,7 @@
 const struct carrier *peer_way(const struct peer *peer, const struct sa *sa) {
     /* A predecessor may be all that the peer knows: what it says goes the same way, and tells it of the
      * successor. */
-    bool with_it = peer->path.moving || peer->beside;
+    bool with_it = peer->path->moving || peer->beside;
     bool moves = sa == peer_sa(peer) || (with_it && ike_sa_state(sa->ike) == IKE_STATE_REKEYED);
     bool tries = peer->roam.trial.transport != TRANSPORT_NONE && moves;
     return tries ? &peer->roam.trial : &peer->carrier;
@@ -91,13 +91,13 @@ static void move(struct peers *peers, struct peer *peer, const struct path_targe
             all[count++] = (struct path_target){.remote = more[i]};
     peer->roam.udp = (struct carrier){0};
     peer->beside = false;
-    struct path_step step = path_move(&peer->path, peers->now, all, count, peers->network, udp_died);
+    struct path_step step = path_move(peer->path, peers->now, all, count, peers->network, udp_died);
     initiate_step(peers, peer, &step);
 }
 
 /* The peer's address that is in use comes first, with ours towards it. */
 static struct path_target present(const struct peer *peer) {
-    struct path_target target = peer->path.target[peer->path.current];
+    struct path_target target = peer->path->target[peer->path->current];
     target.local.port = target.remote.port = 0;
     return target;
 }
@@ -110,7 +110,7 @@ static bool go_away(struct peers *peers, struct peer *peer, const char *why) {
         carrier_text(&peer->carrier, text), why);
     struct path_target target = present(peer);
     move(peers, peer, &target, true);
-    return peer->path.moving;
+    return peer->path->moving;
 }
 
 void roam_move(struct peers *peers, struct peer *peer, const struct path_target *target) {
@@ -120,7 +120,7 @@ void roam_move(struct peers *peers, struct peer *peer, const struct path_target 
 void roam_lost(struct peers *peers, struct peer *peer, const struct error *why) {
     peer->roam.trial = (struct carrier){0};
     reconnect_unheard(peers, peer);
-    struct path_step step = path_failed(&peer->path, peers->now, why);
+    struct path_step step = path_failed(peer->path, peers->now, why);
     initiate_step(peers, peer, &step);
 }
 
@@ -132,7 +132,7 @@ static bool has_another_way(const struct peer *peer, const struct sa *sa) {
 /* C7: a request that was sent so often over UDP and not answered. Without MOBIKE only a new IKE SA can go over TCP. */
 void roam_watch(struct peers *peers, struct peer *peer) {
     const struct sa *sa = peer_sa(peer);
-    if (!sa || peer->phase != PHASE_UP || !peer->initiator || peer->path.moving ||
+    if (!sa || peer->phase != PHASE_UP || !peer->initiator || peer->path->moving ||
         peer->carrier.transport != TRANSPORT_UDP || !has_another_way(peer, sa) || !ike_sa_awaits_answer(sa->ike) ||
         ike_sa_sends(sa->ike) < SENDS_BEFORE_MOVE)
         return;
@@ -144,7 +144,7 @@ void roam_watch(struct peers *peers, struct peer *peer) {
 
 /* A stream that can't be opened again: perhaps something else can. */
 bool roam_instead(struct peers *peers, struct peer *peer) {
-    if (!peer->path.reconnecting || peer->path.failures < RECONNECTS_BEFORE_MOVE)
+    if (!peer->path->reconnecting || peer->path->failures < RECONNECTS_BEFORE_MOVE)
         return false;
     return go_away(peers, peer, "it can't be connected again");
 }
@@ -176,7 +176,7 @@ static void arrived(struct peers *peers, struct peer *peer, struct sa *sa, const
     roam_drop_trial(peers, peer);
     if (stream)
         stream_proved(peers, stream, peer);
-    path_moved(&peer->path, peers->now, from->transport, &from->remote);
+    path_moved(peer->path, peers->now, from->transport, &from->remote);
     if (carrier_equal(&peer->carrier, from))
         exchange_carried(peers, peer, sa);
     else
@@ -190,19 +190,19 @@ void roam_updated(struct peers *peers, struct sa *sa, const struct ike_event *ev
     if (peer->phase != PHASE_UP || !from)
         return;
     if (event->error.origin != ORIGIN_NONE) {
-        if (!peer->path.moving) {
+        if (!peer->path->moving) {
             action_say(peers, peer, STEP_REFUSED, "%s", event->error.text);
             return;
         }
-        struct path_step step = path_failed(&peer->path, peers->now, &event->error);
+        struct path_step step = path_failed(peer->path, peers->now, &event->error);
         initiate_step(peers, peer, &step);
         return;
     }
     bool behind_nat = event->init.nat_local, changed = behind_nat != peer->behind_nat;
     peer->behind_nat = behind_nat;
-    if (peer->path.moving && is_ours(peer, from))
+    if (peer->path->moving && is_ours(peer, from))
         arrived(peers, peer, sa, from);
-    else if (peer->path.moving && peer->roam.trial.transport != TRANSPORT_NONE)
+    else if (peer->path->moving && peer->roam.trial.transport != TRANSPORT_NONE)
         update_over(peers, peer, peer->roam.trial);
     else if (changed)
         tell_anchor(peers, peer);
@@ -220,7 +220,7 @@ static void end_probe(struct peers *peers, struct peer *peer) {
 static void probe(struct peers *peers, struct peer *peer) {
     struct path_step step;
     const struct sa *sa = peer_sa(peer);
-    if (!sa || !path_better(&peer->path, &step) || ike_sa_awaits_answer(sa->ike) ||
+    if (!sa || !path_better(peer->path, &step) || ike_sa_awaits_answer(sa->ike) ||
         peer->roam.trial.transport != TRANSPORT_NONE)
         return;
     peer->roam.trial = (struct carrier){.transport = TRANSPORT_UDP, .local = step.local, .remote = step.remote};

@@ -83,7 +83,7 @@ static void look(struct peers *peers, struct peer *peer) {
 
 void silence_wake(struct peers *peers, struct peer *peer) {
     struct silence *silence = &peer->silence;
-    bool elsewhere = peer->path.moving || peer->roam.probing; /* the question went another way */
+    bool elsewhere = peer->path->moving || peer->roam.probing; /* the question went another way */
     if (peer->carrier.transport == TRANSPORT_NONE || peer->losing || elsewhere) {
         if (peers->now >= silence->look_at || silence->asked_at != NEVER)
             silence_begin(peers, peer);
