@@ -90,6 +90,22 @@ static void L1_a_gateway_that_is_away_is_called_with_backoff_and_no_storm(void *
     assert_true(net_ping(net, WEST, EAST));
 }
 
+static void L1_a_gateway_whose_name_has_another_address_gets_its_sas_there(void **state) {
+    struct net *net = *state;
+    strcpy(net->end[WEST].config->remote_host, "east.example");
+    over_tcp(net);
+    uint64_t spi = net_status(net, WEST)->ike.spi_i;
+    net->end[EAST].outer.octets[3] = 77;
+    net_cut(net);
+    net_run(net, 30 * SECOND);
+    const struct peer_status *after = net_status(net, WEST);
+    assert_int_equal(after->state, PEER_STATE_UP);
+    assert_true(after->ike.spi_i == spi);
+    assert_int_equal(after->remote.octets[3], 77);
+    assert_true(net_ping(net, WEST, EAST));
+    assert_int_equal(net_count(net, WEST, PEER_DOWN, 0), 0);
+}
+
 static void L3_a_closed_connection_deletes_no_sa_on_either_side(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -326,6 +342,7 @@ int main(void) {
         T(L13_all_connections_of_a_peer_have_one_flow_label_over_ipv6),
         T(L2_an_informational_is_the_first_message_of_the_new_connection),
         T(L1_a_gateway_that_is_away_is_called_with_backoff_and_no_storm),
+        T(L1_a_gateway_whose_name_has_another_address_gets_its_sas_there),
         T(L3_a_closed_connection_deletes_no_sa_on_either_side),
         T(L14_the_responders_request_waits_for_the_originators_next_connection),
         T(K2_an_outstanding_request_goes_first_and_the_greeting_after_its_answer),
