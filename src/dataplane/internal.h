@@ -29,6 +29,8 @@ struct event_base;
 #define UDP_SOCKETS_MAX 64
 #define LINK_BUCKETS 8192
 #define RETRY_MS 2
+#define ENDINGS_MS 1
+#define ENDINGS_AT_ONCE 8 /* connections that are closed in one turn: the kernel takes its time with each */
 #define SEND_AT ((size_t)65536) /* so many octets of frames leave in one write */
 #define AGGREGATE_MAX ((size_t)32768) /* of a payload in AGGFRAG mode, on a stream: longer ones measure no better */
 #define FRAMES_MAX (SEND_AT + 2 * (FRAME_MAX + 256))
@@ -121,12 +123,12 @@ struct worker {
     atomic_bool stop;
     struct ring commands, reports;
     struct event_base *base;
-    struct event *on_command, *on_retry, *on_serve;
+    struct event *on_command, *on_retry, *on_ending, *on_serve;
     struct worker_command command; /* taken, and waiting for room for its reports */
     bool command_waits;
     struct traffic *traffic;
     struct traffic_reports traffic_reports;
-    struct link_list bucket[LINK_BUCKETS], gone, held_links;
+    struct link_list bucket[LINK_BUCKETS], ending, gone, held_links;
     struct stream_memory stream_memory;
     struct udp_entry udp[UDP_SOCKETS_MAX];
     size_t udps;
@@ -184,6 +186,7 @@ void link_after_write(struct link *); /* waits for writability if something stay
 void link_hold(struct link *); /* until the ring of reports has room again */
 void link_pace_begin(struct link *); /* link_pace.c */
 void link_pace(struct link *, uint64_t now); /* after a write; link_pace.c */
+void links_end(struct worker *); /* some of those that were lost are closed and reported */
 void links_retry(struct worker *); /* held ones go on, gone ones are reported */
 void links_free(struct worker *);
 

@@ -46,6 +46,15 @@ void link_after_write(struct link *link) {
     outlet_ready(link->worker, &link->outlet);
 }
 
+/* Nobody finds it any more. */
+static void unlist(struct link *link) {
+    LIST_REMOVE(link, next);
+    if (link->held)
+        LIST_REMOVE(link, held_next);
+    link->held = false;
+    outlet_clear(link->worker, &link->outlet);
+}
+
 /* Takes it out of the loop and closes it; the struct stays. */
 static void end(struct link *link) {
     if (link->readable != NULL)
@@ -56,26 +65,46 @@ static void end(struct link *link) {
     if (link->stream != NULL)
         stream_free(link->stream);
     link->stream = NULL;
-    LIST_REMOVE(link, next);
-    if (link->held)
-        LIST_REMOVE(link, held_next);
-    link->held = false;
-    outlet_clear(link->worker, &link->outlet);
 }
 
 void link_close(struct link *link) {
+    unlist(link);
     end(link);
     free(link);
 }
 
+static void end_soon(struct worker *worker) {
+    struct timeval after = {.tv_usec = ENDINGS_MS * 1000};
+    if (!evtimer_pending(worker->on_ending, NULL))
+        evtimer_add(worker->on_ending, &after);
+}
+
 void link_lost(struct link *link, enum stream_result result, const struct error *error) {
-    end(link);
+    struct worker *worker = link->worker;
+    unlist(link);
     link->error = *error;
     if (result == STREAM_CLOSED)
         link->error.origin = ORIGIN_NONE;
     else if (link->error.origin == ORIGIN_NONE)
         fail(&link->error, PEER, 0, "the stream is corrupt");
-    report_gone(link->worker, link);
+    if (link->readable != NULL)
+        event_del(link->readable);
+    if (link->writable != NULL)
+        event_del(link->writable);
+    LIST_INSERT_HEAD(&worker->ending, link, next);
+    end_soon(worker);
+}
+
+/* Thousands may be lost at once, as when a network goes away: others' packets do not wait for all of them. */
+void links_end(struct worker *worker) {
+    struct link *link;
+    for (int i = 0; i < ENDINGS_AT_ONCE && (link = LIST_FIRST(&worker->ending)) != NULL; i++) {
+        LIST_REMOVE(link, next);
+        end(link);
+        report_gone(worker, link);
+    }
+    if (!LIST_EMPTY(&worker->ending))
+        end_soon(worker);
 }
 
 static bool watch(struct link *link, int fd) {
@@ -134,13 +163,13 @@ static void go_on(struct link *link) {
 }
 
 void links_retry(struct worker *worker) {
-    struct link_list gone = worker->gone; /* those that find no room again go back */
-    LIST_INIT(&worker->gone);
-    struct link *link = LIST_FIRST(&gone), *following;
-    for (; link != NULL; link = following) {
-        following = LIST_NEXT(link, next);
+    struct link *link, *following;
+    while ((link = LIST_FIRST(&worker->gone)) != NULL && ring_room(&worker->reports) > REPORT_ROOM) {
+        LIST_REMOVE(link, next);
         report_gone(worker, link);
     }
+    if (link != NULL)
+        worker_retry_soon(worker);
     for (link = LIST_FIRST(&worker->held_links); link != NULL; link = following) {
         following = LIST_NEXT(link, held_next); /* one that is held again goes to the front: not now */
         go_on(link);
@@ -161,6 +190,8 @@ void links_free(struct worker *worker) {
         free(link);
     }
     LIST_INIT(&worker->gone);
+    while ((link = LIST_FIRST(&worker->ending)) != NULL)
+        link_close(link); /* takes it off the list: NOLINT(clang-analyzer-unix.Malloc) */
     for (size_t i = 0; i < LINK_BUCKETS; i++)
         for (link = LIST_FIRST(&worker->bucket[i]); link != NULL; link = following) {
             following = LIST_NEXT(link, next);

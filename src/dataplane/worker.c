@@ -38,6 +38,12 @@ static void on_retry(evutil_socket_t fd, short what, void *context) {
     commands_run(worker);
 }
 
+static void on_ending(evutil_socket_t fd, short what, void *context) {
+    (void)fd;
+    (void)what;
+    links_end(context);
+}
+
 static void on_serve(evutil_socket_t fd, short what, void *context) {
     (void)fd;
     (void)what;
@@ -70,9 +76,11 @@ static bool make_loop(struct worker *worker) {
         return false;
     worker->on_command = event_new(worker->base, worker->commands.wake, EV_READ | EV_PERSIST, on_command, worker);
     worker->on_retry = evtimer_new(worker->base, on_retry, worker);
+    worker->on_ending = evtimer_new(worker->base, on_ending, worker);
     worker->on_serve = evtimer_new(worker->base, on_serve, worker);
-    return worker->on_command != NULL && worker->on_retry != NULL && worker->on_serve != NULL &&
-           event_priority_set(worker->on_command, 0) == 0 && event_add(worker->on_command, NULL) == 0;
+    return worker->on_command != NULL && worker->on_retry != NULL && worker->on_ending != NULL &&
+           worker->on_serve != NULL && event_priority_set(worker->on_command, 0) == 0 &&
+           event_add(worker->on_command, NULL) == 0;
 }
 
 static void drain(struct worker *worker) {
@@ -97,6 +105,8 @@ static void destroy(struct worker *worker) {
         event_free(worker->on_command);
     if (worker->on_retry != NULL)
         event_free(worker->on_retry);
+    if (worker->on_ending != NULL)
+        event_free(worker->on_ending);
     if (worker->on_serve != NULL)
         event_free(worker->on_serve);
     if (worker->base != NULL)
@@ -132,6 +142,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
     worker->icmp.per_second = 100;
     worker->ondemand.per_second = 20;
     LIST_INIT(&worker->gone);
+    LIST_INIT(&worker->ending);
     LIST_INIT(&worker->held_links);
     for (size_t i = 0; i < LINK_BUCKETS; i++)
         LIST_INIT(&worker->bucket[i]);
