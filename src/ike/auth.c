@@ -316,6 +316,8 @@ static bool check_responder(
         !check_identity(&sa->remote_id, &sa->config->remote_id, err) || !check_named(sa, err) ||
         !check_method(payload_find(list, PAYLOAD_AUTH, 0), &method, &data, err))
         return false;
+    if (sa->handshake->resume != NULL && !identity_equal(&sa->remote_id, &sa->handshake->resume->remote_id))
+        return failed(err, "the peer that resumes has another identity than the one that gave the ticket");
     if (sa->handshake->refusal[0] != 0)
         return failed(err, sa->handshake->refusal);
     *later = !sa->handshake->have_expected;

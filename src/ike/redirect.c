@@ -1,5 +1,5 @@
 /* redirect.c: another gateway (RFC 5685). The Initiator says that it may be sent away, and takes REDIRECT in the answers
- * to IKE_SA_INIT (which nothing authenticates: the nonce proves that our request was seen) and to IKE_AUTH, and in an
+ * to IKE_SA_INIT or IKE_SESSION_RESUME (which nothing authenticates: the nonce proves that our request was seen) and to IKE_AUTH, and in an
  * INFORMATIONAL; the Responder sends away before it keeps a state, in IKE_AUTH, or later. */
 #include <stdio.h>
 #include <string.h>
@@ -72,7 +72,8 @@ bool ike_redirect_first(struct span message, const char *gateway, struct ike_out
     struct error ignored;
     uint8_t data[GATEWAY_MAX + 2 + NONCE_MAX];
     struct writer w = writer_over(data, sizeof data);
-    if (!ike_header_read(message, &header, &ignored) || header.exchange != IKE_SA_INIT ||
+    if (!ike_header_read(message, &header, &ignored) ||
+        (header.exchange != IKE_SA_INIT && header.exchange != IKE_SESSION_RESUME) ||
         !payload_chain_read(header.next_payload,
             span_of(message.at + IKE_HEADER_LENGTH, message.length - IKE_HEADER_LENGTH), &list, NULL, &ignored))
         return false;

@@ -195,6 +195,19 @@ static enum answered resume_answer(struct ike_sa *sa, struct turn *turn, const s
 
 /* --- Initiator reads the response --- */
 
+/* Before anything is taken of the ticket the peer may send us elsewhere, with our nonce (RFC 5685 section 3). */
+static enum finished redirected(
+    struct ike_sa *sa, struct turn *turn, const struct payload_list *list, bool *any, struct error *err) {
+    const struct handshake *hs = sa->handshake;
+    enum redirected said = redirect_take(sa, turn, list, span_of(hs->ni, hs->ni_length), err);
+    *any = said != REDIRECT_NONE;
+    if (said == REDIRECT_NONE)
+        return FINISHED;
+    if (said == REDIRECT_TAKEN)
+        return FINISH_FATAL;
+    return said == REDIRECT_FORGED ? FINISH_IGNORED : sa_init_doubt(sa, err);
+}
+
 /* Anybody could say so; it costs a full handshake, which is what there would be without a ticket. */
 static enum finished without_ticket(struct ike_sa *sa, struct turn *turn) {
     struct handshake *hs = sa->handshake;
@@ -216,6 +229,10 @@ static enum finished resume_finish(
     bool answered = refusal == NOTIFY_NONE && payload_find(list, PAYLOAD_NONCE, 0) != NULL;
     if (!answered && refusal == NOTIFY_NONE && notify_find(list, NOTIFY_COOKIE, &notify))
         return sa_init_cookie(sa, turn, notify.data, err);
+    bool elsewhere = false;
+    enum finished then = answered || refusal != NOTIFY_NONE ? FINISHED : redirected(sa, turn, list, &elsewhere, err);
+    if (elsewhere)
+        return then;
     if (!answered)
         return without_ticket(sa, turn);
     if (!nonce_keep(list, hs->nr, &hs->nr_length, err))

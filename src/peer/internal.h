@@ -442,6 +442,8 @@ bool gateway_next(const char *list, size_t *at, char out[GATEWAY_MAX]); /* false
 /* resume.c */
 void resume_configure(struct peers *); /* connections were set: tickets from before are worth nothing */
 const struct ike_ticket *resume_ticket(const struct peers *, const struct peer *); /* NULL: none that is of use */
+/* An attempt that ended for good and was made with a ticket begins anew without; false: it was made without. */
+bool resume_refused(struct peers *, struct peer *, const struct error *why);
 void resume_keep(struct peer *, const struct ike_sa *); /* established: what the peer gave, or nothing */
 void resume_forget(struct conn *);
 void resume_over(struct peer *); /* it was ended on purpose: its ticket is not used again */

@@ -223,6 +223,8 @@ static void attempt_ended(struct peers *peers, struct peer *peer, const struct i
     if (redirect_follow(peers, peer))
         return;
     bool final = ends_attempt(event);
+    if (final && !event->by_peer && resume_refused(peers, peer, &event->error))
+        return;
     if (final)
         resume_forget(peer->conn);
     if (!final) {

@@ -39,6 +39,19 @@ const struct ike_ticket *resume_ticket(const struct peers *peers, const struct p
     return usable && peers->now < conn->ticket->until ? conn->ticket : NULL;
 }
 
+/* Implementations differ in what AUTH of a resumed session covers: whatever does not work with the ticket is tried without. */
+bool resume_refused(struct peers *peers, struct peer *peer, const struct error *why) {
+    if (!peer->initiator || !resume_ticket(peers, peer))
+        return false;
+    resume_forget(peer->conn);
+    action_say(peers, peer, STEP_RETRY, "the session is not resumed: %.200s; IKE_SA_INIT again", why->text);
+    connect_cancel(peers, peer);
+    streams_release(peers, peer);
+    path_init(peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
+    initiate_attempt(peers, peer);
+    return true;
+}
+
 /* Who may come, and with which key, may be different now; who is up stays, and who is not proves itself again. */
 void resume_configure(struct peers *peers) {
     bool wanted = false;

@@ -128,6 +128,55 @@ static void K16_who_cannot_prove_sk_d_gets_nothing_and_spends_nothing(void **sta
     ike_ticket_jar_free(jar);
 }
 
+/* RFC 5723 section 4.3.3: the identities are those of the ticket. */
+static void K16_another_identity_of_the_gateway_resumes_nothing(void **state) {
+    (void)state;
+    struct ike_ticket_jar *jar;
+    struct ike_ticket ticket;
+    struct pair *p = first_life(&jar, &ticket);
+    lose(p);
+    p->side[A].config.remote_id = (struct identity){0};
+    identity_of(&ticket.remote_id, "another.example"); /* it called itself that when it gave the ticket */
+    resume(p, &ticket);
+    pair_run(p);
+    assert_int_equal(p->side[A].count[IKE_EVENT_ESTABLISHED], 1);
+    assert_contains(p->side[A].closed.error.text, "another identity");
+    pair_free(p);
+    ike_ticket_jar_free(jar);
+}
+
+/* A redirect comes before the ticket is looked at, and with our nonce alone is it believed. */
+static void K9_K16_who_resumes_is_redirected_by_who_saw_the_request(void **state) {
+    (void)state;
+    for (int forged = 0; forged < 2; forged++) {
+        struct ike_ticket_jar *jar;
+        struct ike_ticket ticket;
+        struct pair *p = first_life(&jar, &ticket);
+        lose(p);
+        p->side[A].config.accept_redirect = true;
+        resume(p, &ticket);
+        pair_begin(p);
+        assert_true(ike_redirect_first(span_of(p->wire[0].octets, p->wire[0].length), "192.0.2.7", &p->out));
+        uint8_t answer[400];
+        struct span sent = span_of(p->out.octets + p->out.datagram[0].at, p->out.datagram[0].length);
+        assert_true(sent.length <= sizeof answer);
+        memcpy(answer, sent.at, sent.length);
+        answer[sent.length - 1] ^= (uint8_t)forged;
+        pair_deliver(p, A, span_of(answer, sent.length));
+        assert_int_equal(p->side[A].count[IKE_EVENT_REDIRECT], !forged);
+        if (forged) {
+            pair_run(p);
+            assert_resumed(p);
+        } else {
+            assert_string_equal(p->side[A].redirect.gateway, "192.0.2.7");
+            assert_contains(p->side[A].closed.error.text, "redirects us to 192.0.2.7");
+            pair_drop(p);
+        }
+        pair_free(p);
+        ike_ticket_jar_free(jar);
+    }
+}
+
 static void K16_tickets_that_are_old_forged_or_of_another_life_are_refused(void **state) {
     (void)state;
     struct ike_ticket_jar *jar;
@@ -188,6 +237,8 @@ int main(void) {
         cmocka_unit_test(K16_keys_come_from_the_old_sk_d_and_both_nonces),
         cmocka_unit_test(K16_a_ticket_is_taken_once_and_then_a_full_handshake_follows),
         cmocka_unit_test(K16_who_cannot_prove_sk_d_gets_nothing_and_spends_nothing),
+        cmocka_unit_test(K16_another_identity_of_the_gateway_resumes_nothing),
+        cmocka_unit_test(K9_K16_who_resumes_is_redirected_by_who_saw_the_request),
         cmocka_unit_test(K16_tickets_that_are_old_forged_or_of_another_life_are_refused),
         cmocka_unit_test(K16_a_delete_ends_the_ticket_a_rekey_does_not),
         cmocka_unit_test(K16_nobody_gets_a_ticket_who_did_not_ask_or_where_none_are_given),

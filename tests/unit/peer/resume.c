@@ -1,5 +1,6 @@
 /* resume.c: a laptop that slept comes back with a ticket (RFC 5723): no new authentication, over what a new SA would take. */
 #include "net.h"
+#include "peer/internal.h"
 
 static void prepare(struct net *net) {
     net->end[WEST].config->ike.session_resumption = net->end[EAST].config->ike.session_resumption = true;
@@ -43,6 +44,43 @@ static void K16_after_a_long_sleep_the_session_is_resumed(void **state) {
     net_run(net, 80 * SECOND);
     assert_back(net, "IKE SA resumed with @east", TRANSPORT_UDP);
     assert_int_equal(sentences(net, EAST, "IKE SA resumed with @west"), 1);
+}
+
+/* The gateway sends all away (global-redirect): who resumes goes too, where another key makes tickets. */
+static void K9_K16_who_resumes_is_redirected_as_well(void **state) {
+    struct net *net = *state;
+    net->end[WEST].config->ike.accept_redirect = true;
+    net_config(net->end[NORTH].config, EAST);
+    net_configure(net, NORTH);
+    prepare(net);
+    sleep_well(net);
+    peers_set_redirect(net->end[EAST].peers, PEER_REDIRECT_YES, "192.0.2.3");
+    net_run(net, 80 * SECOND);
+    if (net_totals(net, NORTH).ike_sas != 1)
+        net_print(net);
+    assert_non_null(net_said(net, WEST, "192.0.2.2 redirects us to 192.0.2.3"));
+    assert_int_equal(net_totals(net, NORTH).ike_sas, 1);
+    assert_int_equal(net_totals(net, EAST).ike_sas, 0);
+    assert_int_equal(sentences(net, WEST, "IKE SA resumed"), 0);
+}
+
+static void K16_where_auth_of_a_resumed_session_fails_a_full_handshake_follows_at_once(void **state) {
+    struct net *net = *state;
+    net->end[WEST].config->ike.remote_id = (struct identity){0};
+    prepare(net);
+    sleep_well(net);
+    struct ike_ticket *ticket = net->end[WEST].peers->conns->ticket;
+    assert_non_null(ticket);
+    ticket->remote_id.data[0] ^= 1; /* it calls itself something else now */
+    net_run(net, 80 * SECOND);
+    assert_back(net, "IKE SA established with @east", TRANSPORT_UDP);
+    const struct net_line *line = net_said(net, WEST, "the session is not resumed");
+    assert_non_null(line);
+    const struct net_line *up = NULL;
+    for (size_t i = 0; i < net->lines; i++)
+        if (net->line[i].end == WEST && strstr(net->line[i].text, "IKE SA established"))
+            up = &net->line[i];
+    assert_in_range(up->at, line->at, line->at + SECOND);
 }
 
 static void K16_C4_udp_is_first_again_when_a_session_is_resumed(void **state) {
@@ -112,6 +150,9 @@ static void K16_nobody_resumes_who_was_not_told_to(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            K16_where_auth_of_a_resumed_session_fails_a_full_handshake_follows_at_once, net_setup, net_teardown),
+        cmocka_unit_test_setup_teardown(K9_K16_who_resumes_is_redirected_as_well, net_setup, net_teardown),
         T(K16_after_a_long_sleep_the_session_is_resumed),
         T(K16_C4_udp_is_first_again_when_a_session_is_resumed),
         T(K16_where_udp_is_blocked_it_falls_back_to_tcp_with_its_ticket),
