@@ -372,6 +372,46 @@ static void the_old_ike_sa_goes_by_itself_when_its_delete_never_comes(void **sta
     pair_free(p);
 }
 
+static size_t alive(const struct side *side) {
+    size_t count = 0;
+    for (size_t i = 0; i < SAS_MAX; i++)
+        count += side->all[i] != NULL;
+    return count;
+}
+
+static bool all_is_lost(struct pair *p, struct on_wire *w) {
+    (void)p;
+    (void)w;
+    return false;
+}
+
+/* Its successor is there: nothing depends on the answer, which may have been lost with who forgot the old IKE SA. */
+static void the_delete_of_a_rekeyed_ike_sa_is_given_up_after_ten_seconds(void **state) {
+    (void)state;
+    for (int reliable = 0; reliable < 2; reliable++) {
+        struct pair *p = up(reliable);
+        CALL(p, A, p->side[A].sa, ike_sa_rekey(sa, p->now, out));
+        assert_true(pair_step(p)); /* the request */
+        assert_true(pair_step(p)); /* its response, and the DELETE waits */
+        assert_int_equal(alive(&p->side[A]), 2);
+        struct ike_sa *successor = p->side[A].sa;
+        uint64_t began = p->now;
+        p->tap = all_is_lost;
+        pair_wake(p, began + 10 * SECOND - 1);
+        assert_int_equal(alive(&p->side[A]), 2);
+        pair_wake(p, began + 10 * SECOND);
+        assert_int_equal(alive(&p->side[A]), 1);
+        assert_ptr_equal(p->side[A].sa, successor);
+        assert_int_equal(ike_sa_state(successor), IKE_STATE_ESTABLISHED);
+        assert_int_equal(side_live_children(&p->side[A]), 1);
+        p->tap = NULL;
+        pair_wake(p, began + 120 * SECOND); /* the other side forgets it by itself */
+        assert_int_equal(alive(&p->side[B]), 1);
+        assert_agree(p);
+        pair_free(p);
+    }
+}
+
 static void down_before_ike_auth_ends_at_once_and_during_it_afterwards(void **state) {
     (void)state;
     struct pair *p = pair_new();
@@ -412,6 +452,7 @@ int main(void) {
         cmocka_unit_test(a_day_of_rekeys_from_both_sides_keeps_one_child),
         cmocka_unit_test(a_hard_lifetime_of_a_child_deletes_it_and_says_make_a_new_one),
         cmocka_unit_test(a_hard_lifetime_of_the_ike_sa_closes_it_with_a_sentence),
+        cmocka_unit_test(the_delete_of_a_rekeyed_ike_sa_is_given_up_after_ten_seconds),
         cmocka_unit_test(the_old_ike_sa_goes_by_itself_when_its_delete_never_comes),
         cmocka_unit_test(down_before_ike_auth_ends_at_once_and_during_it_afterwards),
     };
