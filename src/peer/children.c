@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+#define DRAIN_MS (5 * SECOND) /* what was sent before a DELETE may come behind it, over UDP */
+#define DRAINED_MAX ((size_t)8) /* of a peer at once: then the oldest ends early */
+
 static struct esp_sa *make_esp(const struct ike_child *ike, uint32_t mtu, struct error *err) {
     struct esp_config config = {
         .spi_in = ike->spi_in,
@@ -124,17 +127,59 @@ void children_want(struct peers *peers, struct peer *peer) {
     exchange_next_child(peers, peer);
 }
 
-static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in) {
+static void retire(struct peers *peers, struct peer *peer, struct child *child) {
+    uint32_t spi_in = child->ike.spi_in;
+    table_remove(&peers->by_child, spi_in);
+    child_forget(child);
+    action_traffic(peers, peer, TRAFFIC_RETIRE)->spi_in = spi_in;
+}
+
+static void retire_oldest(struct peers *peers, struct peer *peer) {
+    struct child **at = &peer->drained;
+    while (*at && (*at)->next)
+        at = &(*at)->next;
+    struct child *oldest = *at;
+    *at = NULL;
+    if (oldest)
+        retire(peers, peer, oldest);
+}
+
+static void drain(struct peers *peers, struct peer *peer, struct child *child) {
+    size_t count = 0;
+    for (const struct child *other = peer->drained; other; other = other->next)
+        count++;
+    if (count >= DRAINED_MAX)
+        retire_oldest(peers, peer);
+    child->retire_at = peers->now + DRAIN_MS;
+    child->next = peer->drained;
+    peer->drained = child;
+    action_traffic(peers, peer, TRAFFIC_DRAIN)->spi_in = child->ike.spi_in;
+}
+
+uint64_t drained_deadline(const struct peer *peer) {
+    const struct child *oldest = peer->drained;
+    while (oldest && oldest->next)
+        oldest = oldest->next;
+    return oldest ? oldest->retire_at : NEVER;
+}
+
+void drained_wake(struct peers *peers, struct peer *peer) {
+    while (peer->drained && drained_deadline(peer) <= peers->now)
+        retire_oldest(peers, peer);
+}
+
+static bool remove_child(struct peers *peers, struct peer *peer, uint32_t spi_in, bool replaced) {
     for (struct child **at = &peer->children; *at; at = &(*at)->next) {
         struct child *child = *at;
         if (child->ike.spi_in != spi_in)
             continue;
         *at = child->next;
         peer->child_count--;
-        table_remove(&peers->by_child, spi_in);
         claim_leave(peers, child);
-        child_forget(child);
-        action_traffic(peers, peer, TRAFFIC_RETIRE)->spi_in = spi_in;
+        if (replaced)
+            drain(peers, peer, child);
+        else
+            retire(peers, peer, child);
         return true;
     }
     return false;
@@ -162,13 +207,15 @@ static bool is_replaced(const struct peer *peer, const struct peer_child *ike) {
 void retire_child(struct peers *peers, struct sa *sa, const struct ike_event *event) {
     struct peer *peer = sa->peer;
     const struct ike_child_config *config = NULL;
+    bool replaced = false;
     for (const struct child *child = peer->children; child; child = child->next)
         if (child->ike.spi_in == event->spi_in) {
             config = child->ike.config;
-            if (event->by_peer && !is_replaced(peer, &child->ike))
+            replaced = is_replaced(peer, &child->ike);
+            if (event->by_peer && !replaced)
                 child_deleted(peers, peer, &child->ike);
         }
-    if (!remove_child(peers, peer, event->spi_in))
+    if (!remove_child(peers, peer, event->spi_in, replaced))
         return;
     peer_touch(peers, peer);
     if (event->rekey_again && config && peer->phase == PHASE_UP) {
@@ -180,13 +227,19 @@ void retire_child(struct peers *peers, struct sa *sa, const struct ike_event *ev
     host_check(peers, peer);
 }
 
-void children_forget(struct peers *peers, struct peer *peer) {
-    while (peer->children) {
-        struct child *child = peer->children;
-        peer->children = child->next;
+static void forget(struct peers *peers, struct child **list) {
+    while (*list) {
+        struct child *child = *list;
+        *list = child->next;
         table_remove(&peers->by_child, child->ike.spi_in);
-        claim_leave(peers, child);
         child_forget(child);
     }
+}
+
+void children_forget(struct peers *peers, struct peer *peer) {
+    for (struct child *child = peer->children; child; child = child->next)
+        claim_leave(peers, child);
+    forget(peers, &peer->children);
+    forget(peers, &peer->drained);
     peer->child_count = 0;
 }

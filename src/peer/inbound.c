@@ -106,6 +106,8 @@ static void open_batch(struct inbound *in, struct installed *installed, struct t
         return;
     if (in->strikes && !in->corrupt)
         *in->strikes = 0;
+    if (installed->draining)
+        return; /* deleted: what is late says nothing of now */
     move_anchor(in, installed->anchor);
     if (!installed->outbound)
         policy_enter(in->traffic, installed); /* the peer uses it, so may we */

@@ -141,6 +141,7 @@ struct child {
     uint64_t claim_key;
     uint64_t packets_seen; /* that went out, when pulse.c looked last */
     uint64_t since;
+    uint64_t retire_at; /* of one that drains */
     size_t overhead;
 };
 
@@ -209,6 +210,7 @@ struct peer {
     struct sa *auth_sa; /* waits for PEER_AUTH's answer */
     struct child *children;
     size_t child_count;
+    struct child *drained; /* that were replaced and deleted, until what was under way has come; newest first */
     struct stream *streams; /* that it owns */
     struct carrier carrier;
     struct path *path; /* an Initiator's own; a Responder has no choice: peers.no_path, which stays as it is */
@@ -466,6 +468,8 @@ void install_child(struct peers *, struct peer *, struct ike_child *);
 void retire_child(struct peers *, struct sa *, const struct ike_event *);
 void children_want(struct peers *, struct peer *); /* asks for those that are configured and not there */
 void children_forget(struct peers *, struct peer *);
+void drained_wake(struct peers *, struct peer *); /* those whose time to drain is over */
+uint64_t drained_deadline(const struct peer *);
 void host_check(struct peers *, struct peer *); /* sets up, renews or takes back, and tells who waits */
 void host_down(struct peers *, struct peer *);
 void host_tell_up(struct peers *, struct peer *); /* once, when all that was asked for is there */

@@ -121,6 +121,7 @@ void peer_settle(struct peers *peers, struct peer *peer) {
         if (!sa->closed)
             at = sooner(at, ike_sa_deadline(sa->ike));
     at = sooner(at, sooner(pulse_deadline(peer), doubt_deadline(peers, peer)));
+    at = sooner(at, drained_deadline(peer));
     at = sooner(at, sooner(roam_deadline(peer), silence_deadline(peer)));
     if (at <= peers->now)
         at = peers->now + 1;

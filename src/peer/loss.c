@@ -344,6 +344,7 @@ static void phase_is_due(struct peers *peers, struct peer *peer) {
 
 void peer_wake(struct peers *peers, struct peer *peer) {
     peer_touch(peers, peer);
+    drained_wake(peers, peer);
     if (peer->due_at <= peers->now) {
         phase_is_due(peers, peer);
         return;

@@ -112,6 +112,7 @@ enum traffic_verb {
                             * transport NONE: nothing carries it at the moment, drop */
     TRAFFIC_ANCHOR_REMOVE, /* (anchor): with all that is still installed */
     TRAFFIC_INSTALL, /* (anchor, sa, device, outbound_now, replaces): the worker's from now on */
+    TRAFFIC_DRAIN, /* (anchor, spi_in): nothing goes out on it any more; what was under way is taken until RETIRE */
     TRAFFIC_RETIRE, /* (anchor, spi_in): comes back in TRAFFIC_RETIRED for freeing */
 };
 struct traffic_command {

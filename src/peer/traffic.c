@@ -114,7 +114,7 @@ static void install(struct traffic *traffic, const struct traffic_command *comma
 /* What waited for the old one to go may be used now. */
 static void release_waiting(struct traffic *traffic, struct anchor *anchor, uint32_t retired) {
     for (struct installed *waiting = anchor->sas; waiting; waiting = waiting->next)
-        if (!waiting->outbound && waiting->replaces == retired)
+        if (!waiting->outbound && !waiting->draining && waiting->replaces == retired)
             policy_enter(traffic, waiting);
 }
 
@@ -131,6 +131,12 @@ static void retire(struct traffic *traffic, struct installed *installed, struct 
     give_back(installed->sa, reports);
     free(installed);
     release_waiting(traffic, anchor, spi_in);
+}
+
+static void drain(struct traffic *traffic, struct installed *installed) {
+    installed->draining = true;
+    policy_leave(traffic, installed);
+    release_waiting(traffic, installed->anchor, installed->spi_in);
 }
 
 static void anchor_remove(struct traffic *traffic, struct anchor *anchor, struct traffic_reports *reports) {
@@ -166,6 +172,11 @@ void traffic_apply(
         break;
     case TRAFFIC_INSTALL:
         install(traffic, command, reports);
+        break;
+    case TRAFFIC_DRAIN:
+        installed = find_sa(traffic, command->spi_in);
+        if (installed && installed->anchor == anchor)
+            drain(traffic, installed);
         break;
     case TRAFFIC_RETIRE:
         installed = find_sa(traffic, command->spi_in);

@@ -37,6 +37,7 @@ struct installed {
     uint32_t spi_in, replaces;
     uint32_t device; /* takes packets of this one alone */
     bool outbound; /* is in the policy */
+    bool draining; /* and never will be again */
     uint32_t soft_calls; /* of traffic_sealed since a rekey is due */
     size_t entries;
     struct policy_entry entry[]; /* as many as the SA has remote selectors */

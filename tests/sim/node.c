@@ -114,7 +114,7 @@ static struct event *later(struct node *node, const struct peer_action *action, 
 /* While a Child SA takes the place of another, packets show whether both sides have what the other uses. */
 static void traffic_soon(struct node *node, const struct traffic_command *command) {
     struct world *world = node->world;
-    if (world->ending || (command->verb != TRAFFIC_INSTALL && command->verb != TRAFFIC_RETIRE))
+    if (world->ending || (command->verb != TRAFFIC_INSTALL && command->verb != TRAFFIC_DRAIN))
         return;
     for (size_t i = 0; i < world->nodes; i++) {
         struct event *event = world_schedule(world, world_random(world, (uint32_t)world->delay_min), EVENT_INNER_ONCE);

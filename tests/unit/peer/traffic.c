@@ -186,6 +186,37 @@ static void L5_a_forged_packet_on_another_stream_moves_nothing(void **state) {
     assert_int_equal(stream_of(f), 10);
 }
 
+static void drain(struct fixture *f, uint32_t anchor, uint32_t spi_in) {
+    apply(f, (struct traffic_command){.verb = TRAFFIC_DRAIN, .anchor = anchor, .spi_in = spi_in});
+}
+
+/* Its successor sends at once; a predecessor's end does not bring it back, nor does a packet move or use it. */
+static void K11_what_drains_takes_what_was_under_way_and_nothing_more(void **state) {
+    struct fixture *f = *state;
+    uint8_t packet[256];
+    install(f, 1, make_sa(0x1001, 0x2001, "10.1.0.0/16", "10.2.0.0/16"), false, 0x1000);
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1000);
+    drain(f, 1, 0x1000);
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1001);
+    size_t length = sealed(f, packet);
+    assert_int_equal(receive(f, tcp(10), packet, length), TRAFFIC_IS_INNER);
+    length = sealed(f, packet);
+    assert_int_equal(receive(f, tcp(11), packet, length), TRAFFIC_IS_INNER);
+    assert_null(report_of(f, TRAFFIC_MOVED));
+    assert_int_equal(stream_of(f), 10);
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1001);
+    install(f, 1, make_sa(0x1002, 0x2002, "10.1.0.0/16", "10.2.0.0/16"), true, 0x1001);
+    drain(f, 1, 0x1001);
+    retire(f, 1, 0x1000);
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1002);
+    assert_int_equal(traffic_sas(f->traffic), 2);
+    length = sealed(f, packet);
+    assert_int_equal(receive(f, tcp(10), packet, length), TRAFFIC_IS_NOTHING);
+    retire(f, 1, 0x1001);
+    assert_int_equal(traffic_sas(f->traffic), 1);
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1002);
+}
+
 static void C5_esp_over_udp_does_not_move_an_anchor_that_runs_over_tcp(void **state) {
     struct fixture *f = *state;
     uint8_t packet[256];
@@ -416,6 +447,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(L5_fresh_esp_on_another_stream_moves_the_anchor_and_reports_it),
         T(L5_a_replayed_packet_on_another_stream_moves_nothing),
+        T(K11_what_drains_takes_what_was_under_way_and_nothing_more),
         T(L5_a_forged_packet_on_another_stream_moves_nothing),
         T(C5_esp_over_udp_does_not_move_an_anchor_that_runs_over_tcp),
         T(L5_fresh_esp_from_another_udp_address_follows_a_nat),
