@@ -39,7 +39,7 @@ PARTS = {
                  {"MEASURES": "down up8 down8 messages"}, 2, 2, True),
     "loss": Part("that line with 20 ms each way and 1 % loss", ["plain-tcp", "iketcp|tcp", CUBIC, "iketcp|udp"],
                  {**LOSS, "MEASURES": "rtt both"}, 8, 2, True),
-    "clients": Part("many idle clients", ["handshakes|tcp|1000", "handshakes|tcp|8000", "handshakes|udp|10000"], {}, 0, 0, False),
+    "clients": Part("many clients, idle and active", ["handshakes|tcp|1000|64|10", "handshakes|tcp|10000", "handshakes|udp|10000"], {}, 0, 0, False),
 }
 QUICK = ["stream", "setup", "handshakes", "cipher"]
 
