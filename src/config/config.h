@@ -126,6 +126,7 @@ struct config_connection {
     struct config_mark mark_out; /* packets with it are routed by that table */
     struct config_mark mark_in; /* packets that come out of the device get it */
     bool session_resumption;
+    bool kernel_esp; /* over TCP, where the kernel can */
     bool accept_redirect;
     char accept_redirect_to[CONFIG_GATEWAYS_MAX]; /* addresses and names with commas between them; empty: any */
     bool send_redirect; /* in IKE_AUTH, to ... */

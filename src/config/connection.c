@@ -283,6 +283,14 @@ static void guess_us(struct config_connection *c) {
         c->us = c->left.kind == HOST_ANY;
 }
 
+static void check_kernel_esp(struct builder *b) {
+    const struct config_connection *c = b->connection;
+    if (c->kernel_esp && (c->transport || c->device != 0))
+        warn_at(b->diagnostics, place_of(b, said(b, "kernel-esp")),
+            "kernel-esp=yes does nothing with %s: the kernel's ESP is for tunnels of the common device",
+            c->transport ? "type=transport" : "ipsec-interface");
+}
+
 bool connection_build(struct builder *b) {
     size_t errors = b->diagnostics->errors;
     struct config_connection *c = b->connection;
@@ -303,6 +311,7 @@ bool connection_build(struct builder *b) {
     check_transports(b);
     check_redirect(b);
     check_device(b);
+    check_kernel_esp(b);
     finish_algorithms(b);
     guess_us(c);
     c->revision = connection_revision(c);

@@ -96,6 +96,7 @@ const struct keyword keywords_done[] = {
     {"ikelifetime", CONN(ike_lifetime_s), .read = read_seconds, RANGE(1, YEAR_S)},
     {"ikev2", WHOLE_CONN, .read = read_check, .choice = ikev2s},
     {"ipsec-interface", CONN(device), .read = read_interface},
+    {"kernel-esp", CONN(kernel_esp), .read = read_bool},
     {"keyexchange", WHOLE_CONN, .read = read_check, .choice = keyexchanges},
     {"keyingtries", CONN(keying_tries), .read = read_tries},
     {"mark", CONN(mark), .read = read_mark},

@@ -79,7 +79,8 @@ uint64_t connection_revision(const struct config_connection *c) {
     proposals(&hash, &c->ike);
     proposals(&hash, &c->esp);
     const uint64_t flags[] = {c->pfs, c->transport, c->mobike, c->esn_yes, c->esn_no, c->fragmentation,
-        c->encapsulation, c->rekey, c->dpd_action, c->enable_tcp, c->nat_keepalive, c->mobike_nat, c->aggfrag};
+        c->encapsulation, c->rekey, c->dpd_action, c->enable_tcp, c->nat_keepalive, c->mobike_nat, c->aggfrag,
+        c->kernel_esp};
     const uint64_t numbers[] = {c->ike_lifetime_s, c->sa_lifetime_s, c->rekey_margin_s, c->rekey_fuzz_percent,
         c->dpd_delay_s, c->dpd_timeout_s, c->retransmit_interval_ms, c->retransmit_timeout_ms, c->keying_tries,
         c->tcp_remote_port, c->replay_window, c->mtu, c->udp_retry_s, c->device, c->route_table,

@@ -24,6 +24,9 @@ enum monitor_request_kind {
     REQUEST_RELOAD, /* read files again: their texts come back, or what is wrong with them */
     REQUEST_READY, /* listeners are open: make the control socket, notify who waits; its descriptor comes back */
     REQUEST_KEYLOG, /* where keylog= says so: one of its files, for appending; a descriptor comes back */
+    REQUEST_ESP_PROBE, /* whether the kernel has ESP in TCP */
+    REQUEST_ESP_SET, /* a Child SA of a connection with kernel-esp=yes is the kernel's now */
+    REQUEST_ESP_READ, /* how far one of these is; and, if wanted, no further */
     REQUEST_STOPPING, /* no reply: SAs are deleted, the engine ends */
 };
 
@@ -58,6 +61,7 @@ struct monitor_answer {
     uint8_t local_auth[PRF_MAX], remote_auth[PRF_MAX];
     const uint8_t *octets; /* RELOAD: a packed config_source; valid during the callback */
     size_t length;
+    struct host_esp_state esp; /* ESP_READ */
     const char *text; /* RELOAD failed: all diagnostics, a line each; valid during the callback */
 };
 typedef void (*monitor_done)(void *context, const struct monitor_answer *);
@@ -82,6 +86,11 @@ void monitor_ready(struct monitor_client *, monitor_done, void *context);
 /* Files as Wireshark names and reads them: what protects IKE, what protects ESP. */
 enum monitor_keylog { KEYLOG_IKE, KEYLOG_ESP };
 void monitor_keylog(struct monitor_client *, enum monitor_keylog, monitor_done, void *context);
+/* ESP by the kernel, see host_esp_probe, host_esp_set, host_esp_read. */
+void monitor_esp_probe(struct monitor_client *, monitor_done, void *context);
+void monitor_esp_set(
+    struct monitor_client *, const char *connection, const struct host_esp *, monitor_done, void *context);
+void monitor_esp_read(struct monitor_client *, uint32_t spi_in, bool remove, monitor_done, void *context);
 void monitor_stopping(struct monitor_client *);
 
 /* ---- monitor's side ---- */

@@ -11,7 +11,7 @@
 #include "daemon/monitor_channel.h"
 #include "daemon/monitor_wire.h"
 
-#define PENDING_MAX 1024
+#define PENDING_MAX 4096 /* a lost network has the kernel give back all its Child SAs at once */
 #define SOURCE_MAX ((size_t)16 << 20) /* octets of a packed configuration */
 
 struct pending {
@@ -371,6 +371,24 @@ void monitor_ready(struct monitor_client *c, monitor_done done, void *context) {
 
 void monitor_keylog(struct monitor_client *c, enum monitor_keylog which, monitor_done done, void *context) {
     struct monitor_request q = {.kind = REQUEST_KEYLOG, .keylog = which};
+    ask(c, &q, done, context);
+}
+
+void monitor_esp_probe(struct monitor_client *c, monitor_done done, void *context) {
+    struct monitor_request q = {.kind = REQUEST_ESP_PROBE};
+    ask(c, &q, done, context);
+}
+
+void monitor_esp_set(
+    struct monitor_client *c, const char *connection, const struct host_esp *esp, monitor_done done, void *context) {
+    struct monitor_request q = {.kind = REQUEST_ESP_SET, .esp.sa = *esp};
+    memcpy(q.esp.connection, connection, strnlen(connection, sizeof q.esp.connection - 1));
+    ask(c, &q, done, context);
+    wipe(&q, sizeof q);
+}
+
+void monitor_esp_read(struct monitor_client *c, uint32_t spi_in, bool remove, monitor_done done, void *context) {
+    struct monitor_request q = {.kind = REQUEST_ESP_READ, .spi_in = spi_in, .remove = remove};
     ask(c, &q, done, context);
 }
 

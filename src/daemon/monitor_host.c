@@ -95,6 +95,21 @@ void monitor_serve_routes_drop(struct monitor *m, const struct monitor_request *
     host_routes_drop(m->host, q->owner);
 }
 
+void monitor_serve_esp_probe(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    (void)q;
+    a->yes = host_esp_probe(m->host, &a->error);
+}
+
+void monitor_serve_esp_set(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    a->yes = monitor_may_set_esp(m, q->esp.connection, &q->esp.sa, &a->error) &&
+             host_esp_set(m->host, &q->esp.sa, &a->error);
+}
+
+void monitor_serve_esp_read(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
+    if (!host_esp_read(m->host, q->spi_in, q->remove, &a->esp, &a->error))
+        a->esp = (struct host_esp_state){0};
+}
+
 void monitor_serve_source(struct monitor *m, const struct monitor_request *q, struct monitor_answer *a) {
     a->network = host_network(m->host);
     if (!host_source_for(m->host, &q->address, &a->address, &a->error))

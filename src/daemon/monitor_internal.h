@@ -85,6 +85,7 @@ bool monitor_congestion_of(const struct config *, const struct monitor_request *
 bool monitor_may_open_tun(const struct monitor *, const char *name, struct error *);
 /* The connection whose own device that is; NULL: nobody's. */
 struct config_connection *monitor_device_owner(const struct config *, const char *name);
+bool monitor_may_set_esp(const struct monitor *, const char *connection, const struct host_esp *, struct error *);
 bool monitor_may_route(const struct monitor *, const struct host_route_set *, struct error *);
 void monitor_serve_socket(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_tun(struct monitor *, const struct monitor_request *, struct monitor_answer *);
@@ -97,6 +98,9 @@ void monitor_serve_addresses(struct monitor *, const struct monitor_request *, s
 void monitor_serve_reload(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_ready(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_keylog(struct monitor *, const struct monitor_request *, struct monitor_answer *);
+void monitor_serve_esp_probe(struct monitor *, const struct monitor_request *, struct monitor_answer *);
+void monitor_serve_esp_set(struct monitor *, const struct monitor_request *, struct monitor_answer *);
+void monitor_serve_esp_read(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 void monitor_serve_stopping(struct monitor *, const struct monitor_request *, struct monitor_answer *);
 
 #endif

@@ -88,6 +88,32 @@ static bool config_allows(const struct config *config, uint32_t device, const st
     return false;
 }
 
+/* A selector that is one network, inside one of the end's. */
+static bool selector_inside(const struct config_end *end, const struct selector *selector) {
+    struct prefix network;
+    return range_prefixes(&selector->first, &selector->last, &network, 1) == 1 && end_allows(end, &network);
+}
+
+bool monitor_may_set_esp(
+    const struct monitor *m, const char *connection, const struct host_esp *esp, struct error *err) {
+    const struct config *config = m->config;
+    const struct selector *ours = &esp->inner_local, *theirs = &esp->inner_remote;
+    for (size_t i = 0; i < config->connections; i++) {
+        const struct config_connection *c = &config->connection[i];
+        if (strcmp(c->name, connection) != 0)
+            continue;
+        if (!c->kernel_esp)
+            return fail(err, CONFIG, 0, "%s has no kernel-esp=yes", connection);
+        if (c->device != 0)
+            return fail(err, CONFIG, 0, "%s has a device of its own", connection);
+        if ((c->us != 1 && selector_inside(&c->left, ours) && selector_inside(&c->right, theirs)) ||
+            (c->us != 0 && selector_inside(&c->right, ours) && selector_inside(&c->left, theirs)))
+            return true;
+        return fail(err, CONFIG, 0, "%s has no network like that of this Child SA", connection);
+    }
+    return fail(err, CONFIG, 0, "there is no connection '%s'", connection);
+}
+
 static bool is_source_ip(const struct config *config, const struct address *source) {
     for (size_t i = 0; i < config->connections; i++) {
         const struct config_end *ends[] = {&config->connection[i].left, &config->connection[i].right};

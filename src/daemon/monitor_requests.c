@@ -33,6 +33,9 @@ static const struct permit {
     {REQUEST_RELOAD, PHASE_SERVING | PHASE_STOPPING, true, monitor_serve_reload},
     {REQUEST_READY, PHASE_STARTING | PHASE_STOPPING, true, monitor_serve_ready},
     {REQUEST_KEYLOG, ANY_TIME, true, monitor_serve_keylog},
+    {REQUEST_ESP_PROBE, ANY_TIME, true, monitor_serve_esp_probe},
+    {REQUEST_ESP_SET, PHASE_SERVING | PHASE_STOPPING, true, monitor_serve_esp_set},
+    {REQUEST_ESP_READ, PHASE_SERVING | PHASE_STOPPING, false, monitor_serve_esp_read},
     {REQUEST_STOPPING, ANY_TIME, true, monitor_serve_stopping},
 };
 
@@ -74,6 +77,8 @@ bool monitor_serve_record(struct monitor *m, size_t length, struct monitor_answe
         fail(&a->error, OURS, 0, "more than %u requests a second to the monitor", (unsigned)REQUESTS_PER_SECOND);
     else
         permit->serve(m, &q, a);
+    if (q.kind == REQUEST_ESP_SET)
+        wipe(&q.esp, sizeof q.esp);
     return true;
 }
 

@@ -195,6 +195,89 @@ static bool read_keylog(struct reader *r, struct monitor_request *q) {
     return true;
 }
 
+static void write_selector(struct writer *w, const struct selector *s) {
+    write_address(w, &s->first);
+    write_address(w, &s->last);
+    writer_u8(w, s->protocol);
+    writer_u16(w, s->port_first);
+    writer_u16(w, s->port_last);
+}
+
+static bool read_selector(struct reader *r, struct selector *s) {
+    return read_address(r, &s->first) && read_address(r, &s->last) && reader_u8(r, &s->protocol) &&
+           reader_u16(r, &s->port_first) && reader_u16(r, &s->port_last) && s->first.family != 0 &&
+           s->first.family == s->last.family && s->first.port == 0 && s->first.scope == 0 && s->last.port == 0 &&
+           s->last.scope == 0;
+}
+
+static void write_esp_set(struct writer *w, const struct monitor_request *q) {
+    const struct host_esp *s = &q->esp.sa;
+    write_name(w, q->esp.connection, sizeof q->esp.connection);
+    writer_u32(w, s->spi_in);
+    writer_u32(w, s->spi_out);
+    write_address(w, &s->local);
+    write_address(w, &s->remote);
+    write_selector(w, &s->inner_local);
+    write_selector(w, &s->inner_remote);
+    writer_u16(w, s->encr);
+    writer_u16(w, s->key_bits);
+    writer_u16(w, s->integ);
+    writer_octets(w, s->key_in, sizeof s->key_in);
+    writer_octets(w, s->key_out, sizeof s->key_out);
+    writer_octets(w, s->integ_in, sizeof s->integ_in);
+    writer_octets(w, s->integ_out, sizeof s->integ_out);
+    writer_u8(w, s->esn);
+    writer_u8(w, s->outbound);
+    writer_u32(w, s->replay_window);
+    writer_u64(w, s->out);
+    writer_u64(w, s->in);
+}
+
+/* How long the keys are follows from the algorithms. */
+static bool read_esp_keys(struct reader *r, struct host_esp *s) {
+    struct cipher_suite suite = {.encr = s->encr, .key_bits = s->key_bits, .integ = s->integ};
+    if (!cipher_supported(suite) || !reader_copy(r, sizeof s->key_in, s->key_in) ||
+        !reader_copy(r, sizeof s->key_out, s->key_out) || !reader_copy(r, sizeof s->integ_in, s->integ_in) ||
+        !reader_copy(r, sizeof s->integ_out, s->integ_out))
+        return false;
+    s->key_length = cipher_key_length(suite);
+    s->integ_length = cipher_integ_length(suite);
+    return s->key_length <= sizeof s->key_in && s->integ_length <= sizeof s->integ_in;
+}
+
+static bool read_esp_set(struct reader *r, struct monitor_request *q) {
+    struct host_esp *s = &q->esp.sa;
+    uint8_t esn, outbound;
+    if (!read_name(r, q->esp.connection, sizeof q->esp.connection) || q->esp.connection[0] == 0 ||
+        !reader_u32(r, &s->spi_in) || !reader_u32(r, &s->spi_out) || s->spi_in == 0 || s->spi_out == 0 ||
+        !read_address(r, &s->local) || !read_address(r, &s->remote) || s->local.family == 0 ||
+        s->local.family != s->remote.family || s->local.port == 0 || s->remote.port == 0)
+        return false;
+    if (!read_selector(r, &s->inner_local) || !read_selector(r, &s->inner_remote) ||
+        s->inner_local.first.family != s->inner_remote.first.family || !reader_u16(r, &s->encr) ||
+        !reader_u16(r, &s->key_bits) || !reader_u16(r, &s->integ) || !read_esp_keys(r, s))
+        return false;
+    if (!reader_u8(r, &esn) || !reader_u8(r, &outbound) || esn > 1 || outbound > 1 ||
+        !reader_u32(r, &s->replay_window) || !reader_u64(r, &s->out) || !reader_u64(r, &s->in))
+        return false;
+    s->esn = esn;
+    s->outbound = outbound;
+    return s->replay_window <= ESP_REPLAY_MAX && (s->esn || (s->out <= UINT32_MAX && s->in <= UINT32_MAX));
+}
+
+static void write_esp_read(struct writer *w, const struct monitor_request *q) {
+    writer_u32(w, q->spi_in);
+    writer_u8(w, q->remove);
+}
+
+static bool read_esp_read(struct reader *r, struct monitor_request *q) {
+    uint8_t remove;
+    if (!reader_u32(r, &q->spi_in) || q->spi_in == 0 || !reader_u8(r, &remove) || remove > 1)
+        return false;
+    q->remove = remove;
+    return true;
+}
+
 static void write_one_address(struct writer *w, const struct monitor_request *q) {
     write_address(w, &q->address);
 }
@@ -220,6 +303,10 @@ static bool read_nothing(struct reader *r, struct monitor_request *q) {
 #define SOCKET_OCTETS (1 + ADDRESS_OCTETS + MONITOR_CONNECTION_MAX)
 #define PREFIX_OCTETS (ADDRESS_OCTETS + 1)
 #define ROUTES_FIXED (4 + MONITOR_TUN_NAME_MAX + 2 + 3 * ADDRESS_OCTETS + 12)
+#define SELECTOR_OCTETS (2 * ADDRESS_OCTETS + 5)
+#define ESP_KEYS_OCTETS (2 * (HOST_ESP_KEY_MAX + HOST_INTEG_KEY_MAX))
+#define ESP_SET_OCTETS \
+    (MONITOR_CONNECTION_MAX + 8 + 2 * ADDRESS_OCTETS + 2 * SELECTOR_OCTETS + 6 + ESP_KEYS_OCTETS + 2 + 4 + 16)
 
 static const struct shape {
     enum monitor_request_kind kind;
@@ -243,6 +330,9 @@ static const struct shape {
     {REQUEST_RELOAD, "RELOAD", 0, 0, true, write_nothing, read_nothing},
     {REQUEST_READY, "READY", 0, 0, true, write_nothing, read_nothing},
     {REQUEST_KEYLOG, "KEYLOG", 1, 1, true, write_keylog, read_keylog},
+    {REQUEST_ESP_PROBE, "ESP_PROBE", 0, 0, true, write_nothing, read_nothing},
+    {REQUEST_ESP_SET, "ESP_SET", ESP_SET_OCTETS, ESP_SET_OCTETS, true, write_esp_set, read_esp_set},
+    {REQUEST_ESP_READ, "ESP_READ", 5, 5, true, write_esp_read, read_esp_read},
     {REQUEST_STOPPING, "STOPPING", 0, 0, false, write_nothing, read_nothing},
 };
 
@@ -307,6 +397,10 @@ void monitor_answer_write(
     write_name(w, a->name, sizeof a->name);
     writer_octets(w, a->local_auth, sizeof a->local_auth);
     writer_octets(w, a->remote_auth, sizeof a->remote_auth);
+    const uint64_t esp[] = {
+        a->esp.out, a->esp.in, a->esp.packets_out, a->esp.octets_out, a->esp.packets_in, a->esp.octets_in};
+    for (size_t i = 0; i < sizeof esp / sizeof esp[0]; i++)
+        writer_u64(w, esp[i]);
     writer_u32(w, (uint32_t)a->length);
     if (a->text != NULL)
         writer_octets(w, a->text, strlen(a->text));
@@ -335,7 +429,9 @@ bool monitor_answer_read(struct span record, enum monitor_request_kind *kind, ui
         !read_address(&r, &a->address) || !read_address(&r, &a->address2) || !reader_u8(&r, &yes) || yes > 1 ||
         !read_locals(&r, a) || !reader_u64(&r, &a->network) || !read_name(&r, a->name, sizeof a->name) ||
         !reader_copy(&r, sizeof a->local_auth, a->local_auth) ||
-        !reader_copy(&r, sizeof a->remote_auth, a->remote_auth) || !reader_u32(&r, &length))
+        !reader_copy(&r, sizeof a->remote_auth, a->remote_auth) || !reader_u64(&r, &a->esp.out) ||
+        !reader_u64(&r, &a->esp.in) || !reader_u64(&r, &a->esp.packets_out) || !reader_u64(&r, &a->esp.octets_out) ||
+        !reader_u64(&r, &a->esp.packets_in) || !reader_u64(&r, &a->esp.octets_in) || !reader_u32(&r, &length))
         return false;
     *kind = (enum monitor_request_kind)number;
     a->error.origin = (enum error_origin)origin;

@@ -32,6 +32,12 @@ struct monitor_request {
     struct host_route_set routes; /* ROUTES_SET */
     uint32_t owner; /* ROUTES_DROP */
     enum monitor_keylog keylog; /* KEYLOG */
+    struct {
+        char connection[MONITOR_CONNECTION_MAX];
+        struct host_esp sa;
+    } esp; /* ESP_SET */
+    uint32_t spi_in; /* ESP_READ */
+    bool remove; /* ESP_READ */
 };
 
 /* False: malformed or unknown, and *err says how. */

@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void command_discard(const struct worker_command *command) {
@@ -32,6 +33,19 @@ static void send_ike(struct worker *worker, const struct worker_command *command
         link_after_write(link);
     else
         link_lost(link, result, &error);
+}
+
+/* SAs first: what waits for the stream may be theirs. */
+static void take_back(struct worker *worker, const struct worker_command *command) {
+    struct esp_numbers numbers;
+    worker->generation++;
+    for (size_t at = 0; at + sizeof numbers <= command->length; at += sizeof numbers) {
+        memcpy(&numbers, command->octets + at, sizeof numbers);
+        traffic_return(worker->traffic, &numbers);
+    }
+    struct link *link = link_find(worker, command->carrier.stream);
+    if (link != NULL)
+        lend_over(link);
 }
 
 static void apply(struct worker *worker, const struct worker_command *command) {
@@ -63,6 +77,19 @@ static void apply(struct worker *worker, const struct worker_command *command) {
         break;
     case WORKER_TUN:
         tun_set(worker, command->device, command->fd, command->mtu, command->offload);
+        break;
+    case WORKER_LEND:
+        link = link_find(worker, command->carrier.stream);
+        if (link != NULL)
+            lend_begin(link, command->traffic.anchor);
+        break;
+    case WORKER_KERNEL:
+        link = link_find(worker, command->carrier.stream);
+        if (link != NULL)
+            lend_decided(link);
+        break;
+    case WORKER_RETURN:
+        take_back(worker, command);
         break;
     case WORKER_DEMAND:
         icmp_demand_set(

@@ -45,6 +45,11 @@ enum worker_command_kind {
     WORKER_TUN, /* device, fd, mtu, offload: its TUN queue from now on; fd -1: it has none any more */
     WORKER_DEMAND, /* octets: an array of struct worker_demand (malloc'd, the worker's from now on); replaces the one before.
                     * Packets to one of these that no SA takes are reported as WORKER_ONDEMAND; others get an ICMP answer */
+    WORKER_LEND, /* carrier.stream, traffic.anchor: the kernel is to have the stream and the SAs of its anchor; both rest from
+                  * the next border of two frames on, and WORKER_LENT says so. Nothing, if the stream is gone */
+    WORKER_KERNEL, /* carrier.stream, which rests: it is the kernel's. One that can't be is gone (WORKER_STREAM_GONE) */
+    WORKER_RETURN, /* carrier.stream: is read again if it rests; octets: an array of struct esp_numbers (malloc'd, freed by the
+                    * worker) of SAs that are ours again */
 };
 struct worker_demand {
     struct prefix to;
@@ -73,7 +78,9 @@ enum worker_report_kind {
     WORKER_STREAM_GONE, /* carrier.stream, error: closed by the other side (ORIGIN_NONE: orderly FIN), or corrupt */
     WORKER_UDP_ERROR, /* carrier.remote, error */
     WORKER_ONDEMAND, /* device, octets: an inner packet to a WORKER_DEMAND prefix that no SA takes */
+    WORKER_LENT, /* carrier, traffic.anchor, octets: an array of struct esp_numbers, one for each SA of the anchor */
 };
+#define WORKER_LENT_MAX ((size_t)64) /* SAs of one anchor that can be lent */
 struct worker_report {
     enum worker_report_kind kind;
     struct carrier carrier;

@@ -92,12 +92,12 @@ void inbound_readable(int fd, short what, void *context) {
     (void)what;
     struct link *link = context;
     struct error error = {0};
-    if (link->held)
+    if (link->held || link->lending == LEND_RESTS)
         return;
     enum stream_result result = stream_read(link->stream, &error);
     counter_add(&link->worker->counters.stream_reads, 1);
     if (result == STREAM_OK) {
-        if (inbound_link(link) && stream_pending(link->stream))
+        if (inbound_link(link) && lend_on(link) && stream_pending(link->stream))
             event_active(link->readable, EV_READ, 0);
     } else if (result == STREAM_AGAIN) {
         stream_park(link->stream);

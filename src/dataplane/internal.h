@@ -64,6 +64,13 @@ struct tun {
     struct joiner joiner;
 };
 LIST_HEAD(tun_list, tun);
+/* On its way to the kernel (lend.c). */
+enum lending {
+    LEND_OURS,
+    LEND_ENDING, /* read to the border of two frames, written until nothing waits */
+    LEND_RESTS, /* neither: the control thread decides */
+    LEND_KERNEL,
+};
 
 /* A stream of this worker's. */
 struct link {
@@ -75,6 +82,10 @@ struct link {
     uint32_t strikes; /* see traffic_receive */
     bool full; /* its socket takes no more: `writable` is on */
     bool held; /* what it brought waits for room in the ring of reports; it is not read */
+    enum lending lending;
+    uint32_t anchor; /* that is being lent */
+    bool retried; /* it is in worker->retried_links */
+    LIST_ENTRY(link) retry_next;
     struct outlet outlet;
     struct pace pace;
     uint64_t paced_at; /* ms */
@@ -128,7 +139,7 @@ struct worker {
     bool command_waits;
     struct traffic *traffic;
     struct traffic_reports traffic_reports;
-    struct link_list bucket[LINK_BUCKETS], ending, gone, held_links;
+    struct link_list bucket[LINK_BUCKETS], ending, gone, held_links, retried_links;
     struct stream_memory stream_memory;
     struct udp_entry udp[UDP_SOCKETS_MAX];
     size_t udps;
@@ -172,6 +183,7 @@ bool report_ike(struct worker *, const struct carrier *, struct span message); /
 void report_gone(struct worker *, struct link *); /* takes the link, whose stream is closed */
 void report_udp_error(struct worker *, const struct address *remote, const struct error *);
 void report_ondemand(struct worker *, uint32_t device, const uint8_t *packet, size_t length);
+bool report_lent(struct worker *, const struct link *, const struct esp_numbers *, size_t count); /* false: no room */
 /* Sends up what the last call into `traffic` reported, and empties the list. *corrupt (may be NULL) gets the error of
  * TRAFFIC_CORRUPT. */
 void report_traffic(struct worker *, struct error *corrupt);
@@ -189,6 +201,15 @@ void link_pace(struct link *, uint64_t now); /* after a write; link_pace.c */
 void links_end(struct worker *); /* some of those that were lost are closed and reported */
 void links_retry(struct worker *); /* held ones go on, gone ones are reported */
 void links_free(struct worker *);
+
+/* ---- lend.c ---- */
+void lend_begin(struct link *, uint32_t anchor);
+void lend_decided(struct link *);
+void lend_over(struct link *); /* ours again, unless it is the kernel's */
+/* After reading and writing: takes the next step if it can be taken. False: the link is gone. */
+bool lend_on(struct link *);
+void lend_retry(struct link *); /* it waits for what tells nobody when it comes */
+void lends_retry(struct worker *);
 
 /* ---- inbound.c ---- */
 /* What came over one carrier, in order, worker->frame[0..count). False: the carrier is corrupt, *err says why. */

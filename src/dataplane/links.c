@@ -25,15 +25,24 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
     struct worker *worker = link->worker;
     struct error error = {0};
     enum stream_result result = stream_flush(link->stream, &error);
-    if (result == STREAM_OK || result == STREAM_AGAIN)
+    if (result == STREAM_OK || result == STREAM_AGAIN) {
         link_after_write(link);
-    else
+        (void)lend_on(link);
+    } else {
         link_lost(link, result, &error);
+    }
     outbound_serve(worker);
 }
 
 void link_after_write(struct link *link) {
     bool full = stream_wants_write(link->stream);
+    if (link->lending ==
+        LEND_KERNEL) { /* the socket says that it takes more while the kernel's own half message waits */
+        link->full = full;
+        if (full)
+            worker_retry_soon(link->worker);
+        return;
+    }
     if (full == link->full)
         return;
     link->full = full;
@@ -52,6 +61,9 @@ static void unlist(struct link *link) {
     if (link->held)
         LIST_REMOVE(link, held_next);
     link->held = false;
+    if (link->retried)
+        LIST_REMOVE(link, retry_next);
+    link->retried = false;
     outlet_clear(link->worker, &link->outlet);
 }
 
@@ -155,7 +167,7 @@ static void go_on(struct link *link) {
     }
     link->held = false;
     LIST_REMOVE(link, held_next);
-    if (!inbound_link(link))
+    if (!inbound_link(link) || !lend_on(link) || link->lending == LEND_RESTS)
         return;
     event_add(link->readable, NULL);
     if (stream_pending(link->stream))
@@ -174,6 +186,7 @@ void links_retry(struct worker *worker) {
         following = LIST_NEXT(link, held_next); /* one that is held again goes to the front: not now */
         go_on(link);
     }
+    lends_retry(worker);
 }
 
 void link_hold(struct link *link) {

@@ -64,6 +64,11 @@ void report_ondemand(struct worker *worker, uint32_t device, const uint8_t *pack
         push_octets(worker, &report, span_of(packet, length));
 }
 
+bool report_lent(struct worker *worker, const struct link *link, const struct esp_numbers *numbers, size_t count) {
+    struct worker_report report = {.kind = WORKER_LENT, .carrier = link->carrier, .traffic = {.anchor = link->anchor}};
+    return have_spare(worker) && push_octets(worker, &report, span_of(numbers, count * sizeof *numbers));
+}
+
 void report_traffic(struct worker *worker, struct error *corrupt) {
     struct traffic_reports *list = &worker->traffic_reports;
     for (size_t i = 0; i < list->count; i++) {

@@ -144,6 +144,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
     LIST_INIT(&worker->gone);
     LIST_INIT(&worker->ending);
     LIST_INIT(&worker->held_links);
+    LIST_INIT(&worker->retried_links);
     for (size_t i = 0; i < LINK_BUCKETS; i++)
         LIST_INIT(&worker->bucket[i]);
     TAILQ_INIT(&worker->ready);

@@ -45,7 +45,7 @@ static struct cipher *make(const struct esp_sa *sa, bool seal, const uint8_t *en
 bool cipher_out_ready(struct esp_sa *sa) {
     if (sa->out == NULL)
         sa->out = make(sa, true, sa->keys->encr_out, sa->keys->integ_out);
-    if (sa->out != NULL && sa->in != NULL)
+    if (sa->out != NULL && sa->in != NULL && !sa->config.keep_keys)
         forget_keys(sa);
     return sa->out != NULL;
 }
@@ -53,9 +53,19 @@ bool cipher_out_ready(struct esp_sa *sa) {
 bool cipher_in_ready(struct esp_sa *sa) {
     if (sa->in == NULL)
         sa->in = make(sa, false, sa->keys->encr_in, sa->keys->integ_in);
-    if (sa->out != NULL && sa->in != NULL)
+    if (sa->out != NULL && sa->in != NULL && !sa->config.keep_keys)
         forget_keys(sa);
     return sa->in != NULL;
+}
+
+struct esp_key_spans esp_sa_keys(const struct esp_sa *sa) {
+    size_t key = cipher_key_length(sa->config.suite), integ = cipher_integ_length(sa->config.suite);
+    if (!sa->config.keep_keys)
+        return (struct esp_key_spans){{0}, {0}, {0}, {0}};
+    return (struct esp_key_spans){.key_in = span_of(sa->keys->encr_in, key),
+        .key_out = span_of(sa->keys->encr_out, key),
+        .integ_in = span_of(sa->keys->integ_in, integ),
+        .integ_out = span_of(sa->keys->integ_out, integ)};
 }
 
 void ciphers_free(struct esp_sa *sa) {

@@ -27,6 +27,7 @@ struct esp_config {
     struct address peer_local, peer_remote; /* transport: what the peer calls us and itself; family 0: as we do */
     uint64_t soft_packets; /* outbound sequence number that asks for a rekey; 0: a default well before the
                                          * last (2^32 without ESN) */
+    bool keep_keys; /* esp_sa_keys has them as long as the SA lives: the kernel may have to do its work */
 };
 
 struct esp_counters { /* relaxed atomics: any thread may read, the owner writes */
@@ -50,13 +51,28 @@ struct esp_counters *esp_sa_counters(struct esp_sa *);
 struct esp_kept {
     uint32_t spi_in, spi_out;
     struct cipher_suite suite;
-    bool esn, transport, aggfrag, whole_only;
+    bool esn, transport, aggfrag, whole_only, keep_keys;
+    uint32_t replay_window;
     size_t aggfrag_mtu;
     const struct selector_list *local, *remote; /* the SA's, for reading */
     struct address peer_local, peer_remote;
     uint64_t soft_packets;
 };
 const struct esp_kept *esp_sa_config(const struct esp_sa *);
+struct esp_key_spans {
+    struct span key_in, key_out, integ_in, integ_out;
+};
+/* Where keep_keys says so, for as long as the SA lives; else empty. */
+struct esp_key_spans esp_sa_keys(const struct esp_sa *);
+
+/* How far an SA is: what somebody else (the kernel's ESP) needs to go on with it, and what we need when it comes back. */
+struct esp_numbers {
+    uint32_t spi_in;
+    uint64_t out, in; /* the last one used, the highest seen; 0: none */
+};
+struct esp_numbers esp_sa_numbers(const struct esp_sa *);
+/* Goes on behind these where they are higher than its own: what came in up to there counts as seen. */
+void esp_sa_go_on(struct esp_sa *, const struct esp_numbers *);
 
 /* True when a rekey is due because of the sequence numbers; esp_seal refuses (length 0) when they are used up. */
 bool esp_sa_wants_rekey(const struct esp_sa *);

@@ -28,13 +28,15 @@ void window_mark(struct replay_window *, uint64_t sequence);
 /* The whole number of a packet that carries the lower half (RFC 4303 appendix A2). False: it lies so little behind the
  * window that it is a late packet rather than one of the next 2^32, or before the first number of all. */
 MUST_USE bool window_extend(const struct replay_window *, uint32_t low, uint64_t *sequence);
+/* All numbers up to `sequence` count as seen; one that is not above the highest seen changes nothing. */
+void window_skip(struct replay_window *, uint64_t sequence);
 
 struct pieces; /* pieces.c: of AGGFRAG payloads */
 
 struct esp_sa {
     struct esp_kept config;
     struct cipher *out, *in; /* NULL: not needed yet (ciphers.c) */
-    struct esp_keys *keys; /* of those that are NULL; NULL: both are there */
+    struct esp_keys *keys; /* of those that are NULL, or with keep_keys; NULL: both are there */
     struct iv_maker *iv_maker; /* CBC only */
     uint64_t sequence_last; /* the highest that may be used */
     uint64_t sequence_out; /* the last one used; the first packet has 1 */

@@ -57,7 +57,9 @@ static bool keep(struct esp_sa *sa, const struct esp_config *config) {
         .remote = selectors_keep(&config->remote),
         .peer_local = config->peer_local,
         .peer_remote = config->peer_remote,
-        .soft_packets = config->soft_packets};
+        .soft_packets = config->soft_packets,
+        .keep_keys = config->keep_keys,
+        .replay_window = config->replay_window};
     return sa->config.local != NULL && sa->config.remote != NULL && window_open(&sa->window, config->replay_window);
 }
 
@@ -116,6 +118,16 @@ struct esp_counters *esp_sa_counters(struct esp_sa *sa) {
 
 const struct esp_kept *esp_sa_config(const struct esp_sa *sa) {
     return &sa->config;
+}
+
+struct esp_numbers esp_sa_numbers(const struct esp_sa *sa) {
+    return (struct esp_numbers){.spi_in = sa->config.spi_in, .out = sa->sequence_out, .in = sa->window.top};
+}
+
+void esp_sa_go_on(struct esp_sa *sa, const struct esp_numbers *numbers) {
+    if (numbers->out > sa->sequence_out)
+        sa->sequence_out = numbers->out < sa->sequence_last ? numbers->out : sa->sequence_last;
+    window_skip(&sa->window, numbers->in);
 }
 
 bool esp_sa_wants_rekey(const struct esp_sa *sa) {

@@ -49,6 +49,14 @@ void window_mark(struct replay_window *window, uint64_t sequence) {
         window->word[word_of(window, sequence)] |= bit_of(sequence);
 }
 
+void window_skip(struct replay_window *window, uint64_t sequence) {
+    if (sequence <= window->top)
+        return;
+    window->top = sequence;
+    memset(window->word, 0xff, window->words * sizeof *window->word);
+    window->word[word_of(window, sequence)] = bit_of(sequence) | (bit_of(sequence) - 1);
+}
+
 bool window_extend(const struct replay_window *window, uint32_t low, uint64_t *sequence) {
     /* Without replay protection every late packet is welcome, so that half of all numbers lie behind. */
     uint64_t size = window->size > 0 ? window->size : EPOCH / 2;

@@ -12,6 +12,7 @@ static void undo_leftovers(struct host *h) {
         for (size_t i = state->rule_count; i-- > 0;)
             mark_rules_remove(h, state->mark, &state->rules[i], i == 0);
         rules_undo(h, state->mark, state->table, state->table_default);
+        esp_undo(state->table);
     }
     free(state);
     state_remove(h);
@@ -27,7 +28,7 @@ struct host *host_open(const char *state_path, uint32_t mark, struct error *err)
     }
     snprintf(h->state_path, sizeof h->state_path, "%s", state_path);
     h->mark = mark;
-    if (!netlink_open(&h->netlink, err)) {
+    if (!netlink_open(&h->netlink, NETLINK_ROUTE, err)) {
         free(h);
         return NULL;
     }
@@ -42,6 +43,7 @@ const char *host_warning(const struct host *h) {
 void host_close(struct host *h) {
     if (h == NULL)
         return;
+    esp_remove_all(h);
     if (h->table != 0)
         rules_undo(h, h->mark, h->table, h->table_default);
     own_addresses_remove(h);
@@ -54,6 +56,8 @@ void host_close(struct host *h) {
     free(h->entry);
     nl_socket_free(h->watch);
     nl_socket_free(h->filter); /* and the kernel takes our filter's table away */
+    nl_socket_free(h->xfrm);
+    free(h->esp);
     nl_socket_free(h->netlink);
     free(h);
 }

@@ -83,6 +83,39 @@ MUST_USE bool host_watch_open(struct host *, int *fd, struct error *);
 /* ... reads all that is there. True: something changed that this daemon did not do itself. */
 bool host_watch_changed(struct host *);
 
+/* ---- ESP by the kernel, over a stream that it reads itself (row O5) ---- */
+
+/* Whether this kernel has ESP in TCP. False and *err says what is missing. The first success lets the sockets that are made
+ * from then on pass all IPsec policies. */
+MUST_USE bool host_esp_probe(struct host *, struct error *);
+
+#define HOST_ESP_KEY_MAX ((size_t)36)
+#define HOST_INTEG_KEY_MAX ((size_t)64)
+struct host_esp { /* a Child SA in tunnel mode, both directions */
+    uint32_t spi_in, spi_out;
+    struct address local, remote; /* of the stream, with its ports */
+    struct selector inner_local, inner_remote; /* each a network, of one protocol and port or of all */
+    uint16_t encr, key_bits, integ; /* IANA's numbers */
+    size_t key_length, integ_length; /* octets of each */
+    uint8_t key_in[HOST_ESP_KEY_MAX], key_out[HOST_ESP_KEY_MAX];
+    uint8_t integ_in[HOST_INTEG_KEY_MAX], integ_out[HOST_INTEG_KEY_MAX];
+    bool esn;
+    uint32_t replay_window; /* 0: off */
+    bool outbound; /* packets leave by it from now on; else when what had its selectors before is gone */
+    uint64_t out, in; /* the last number used, the highest seen */
+};
+#define HOST_ESP_MAX 1024 /* at once */
+/* Never half: on failure *err says what the kernel does not have. Keys are not kept. */
+MUST_USE bool host_esp_set(struct host *, const struct host_esp *, struct error *);
+
+struct host_esp_state {
+    uint64_t out, in; /* numbers, as above */
+    uint64_t packets_out, octets_out, packets_in, octets_in;
+};
+/* How far it is; and, with `remove`, no further: policies first, so that the numbers are the last ones. One that was never
+ * set, or is gone: false. */
+MUST_USE bool host_esp_read(struct host *, uint32_t spi_in, bool remove, struct host_esp_state *, struct error *);
+
 enum host_socket_kind { HOST_UDP, HOST_TCP_LISTEN, HOST_TCP };
 /* A socket with SO_MARK, non-blocking, close-on-exec, bound to `local` (any address: family decides; a v6 any-socket is
  * v6 only). HOST_UDP: PKTINFO on, large buffers, IP_RECVERR, no fragmentation bit (DF off). HOST_TCP_LISTEN: listening.

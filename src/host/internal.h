@@ -65,8 +65,20 @@ struct own_address {
     int index; /* of the device that it was put on */
 };
 
+/* A Child SA that the kernel has. */
+struct esp_entry {
+    uint32_t spi_in, spi_out;
+    struct address local, remote;
+    struct selector inner_local, inner_remote;
+    bool outbound; /* the policy out names it */
+};
+
 struct host {
     struct nl_sock *netlink, *watch, *filter; /* the last two are NULL until they are needed */
+    struct nl_sock *xfrm; /* NULL: no kernel with ESP in TCP, or nobody asked */
+    struct esp_entry *esp; /* oldest first */
+    size_t esps, esp_capacity;
+    uint32_t reqid; /* on all states and policies of ours; 0: there were none yet */
     char state_path[HOST_PATH_MAX];
     uint32_t mark;
     uint32_t table, table_default; /* T and T2; 0: not chosen yet */
@@ -90,13 +102,16 @@ struct host {
 };
 
 /* ---- netlink.c ---- */
-bool netlink_open(struct nl_sock **, struct error *);
+bool netlink_open(struct nl_sock **, int protocol, struct error *);
 /* A message of this type with `header` copied in; NULL: no memory. */
 struct nl_msg *netlink_message(int type, int flags, const void *header, size_t length);
 int netlink_send(struct host *, struct nl_msg *); /* takes the message; 0 or -NLE_* after the kernel's answer */
+int netlink_send_on(struct nl_sock *, struct nl_msg *);
 typedef void netlink_each(struct nlmsghdr *, void *context);
 int netlink_dump(struct host *, int type, const void *header, size_t length, netlink_each *, void *context);
 int netlink_ask(struct host *, struct nl_msg *, netlink_each *, void *context); /* one answer */
+int netlink_ask_on(struct nl_sock *, struct nl_msg *, netlink_each *, void *context);
+int netlink_dump_on(struct nl_sock *, int type, const void *header, size_t length, netlink_each *, void *context);
 int family_of(const struct address *); /* AF_INET or AF_INET6 */
 bool put_address(struct nl_msg *, int attribute, const struct address *); /* false: no room */
 /* From an attribute of that family; unspecified when it is NULL or has another length. */
@@ -122,6 +137,24 @@ uint32_t device_table(const struct host *, const char *name); /* of its own; 0: 
 struct mark_rules mark_rules_of(const struct host_device *); /* mask 0: none */
 size_t devices_with_marks(const struct host *);
 void devices_remove(struct host *);
+/* ---- xfrm.c: messages about states and policies of IPsec; 0 or -NLE_* ---- */
+/* Selectors as the kernel has them: a network, and one port or all. False and *err: it is neither. */
+bool xfrm_expressible(const struct selector *, struct error *);
+int xfrm_state_add(struct host *, const struct host_esp *, bool out); /* one direction */
+int xfrm_state_delete(struct host *, const struct esp_entry *, bool out);
+int xfrm_state_read(struct host *, const struct esp_entry *, bool out, struct host_esp_state *);
+int xfrm_policies_in(struct host *, const struct esp_entry *, bool add); /* to this host, and through it */
+int xfrm_policy_out(struct host *, const struct esp_entry *, bool add);
+void xfrm_undo(struct nl_sock *, uint32_t reqid); /* all states and policies that bear it */
+bool xfrm_pass(int fd, bool v6); /* a socket that no policy holds; false: the kernel knows none */
+/* Tells what is ours from what is others': the routing table is ours alone. */
+static inline uint32_t xfrm_reqid(uint32_t table) {
+    return UINT32_C(0x69000000) | table;
+}
+
+/* ---- esp.c ---- */
+void esp_undo(uint32_t table); /* what a killed run left */
+void esp_remove_all(struct host *);
 
 /* ---- rules.c ---- */
 bool tables_choose(struct host *, struct error *);

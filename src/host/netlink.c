@@ -9,9 +9,9 @@
 #define DUMP_TRIES 4
 #define BUFFER_OCTETS (1 << 20)
 
-bool netlink_open(struct nl_sock **out, struct error *err) {
+bool netlink_open(struct nl_sock **out, int protocol, struct error *err) {
     struct nl_sock *socket = nl_socket_alloc();
-    int failed = socket != NULL ? nl_connect(socket, NETLINK_ROUTE) : -NLE_NOMEM;
+    int failed = socket != NULL ? nl_connect(socket, protocol) : -NLE_NOMEM;
     if (failed != 0) {
         nl_socket_free(socket);
         return fail(err, HOST, 0, "netlink: %s", nl_geterror(failed));
@@ -31,13 +31,17 @@ struct nl_msg *netlink_message(int type, int flags, const void *header, size_t l
     return message;
 }
 
-int netlink_send(struct host *h, struct nl_msg *message) {
+int netlink_send_on(struct nl_sock *socket, struct nl_msg *message) {
     if (message == NULL)
         return -NLE_NOMEM;
     nlmsg_hdr(message)->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-    int result = nl_send_auto(h->netlink, message);
+    int result = nl_send_auto(socket, message);
     nlmsg_free(message);
-    return result < 0 ? result : nl_wait_for_ack(h->netlink);
+    return result < 0 ? result : nl_wait_for_ack(socket);
+}
+
+int netlink_send(struct host *h, struct nl_msg *message) {
+    return netlink_send_on(h->netlink, message);
 }
 
 struct listener {
@@ -51,36 +55,45 @@ static int on_message(struct nl_msg *message, void *context) {
     return NL_OK;
 }
 
-static int receive(struct host *h, netlink_each *each, void *context) {
+static int receive(struct nl_sock *socket, netlink_each *each, void *context) {
     struct listener listener = {each, context};
     struct nl_cb *callbacks = nl_cb_alloc(NL_CB_DEFAULT);
     if (callbacks == NULL)
         return -NLE_NOMEM;
     nl_cb_set(callbacks, NL_CB_VALID, NL_CB_CUSTOM, on_message, &listener);
-    int result = nl_recvmsgs(h->netlink, callbacks);
+    int result = nl_recvmsgs(socket, callbacks);
     nl_cb_put(callbacks);
     return result;
 }
 
-int netlink_dump(struct host *h, int type, const void *header, size_t length, netlink_each *each, void *context) {
+int netlink_dump_on(
+    struct nl_sock *socket, int type, const void *header, size_t length, netlink_each *each, void *context) {
     int result = -NLE_FAILURE;
     for (int i = 0; i < DUMP_TRIES; i++) { /* callbacks may see things twice: they collect sets */
-        result = nl_send_simple(h->netlink, type, NLM_F_DUMP, (void *)(uintptr_t)header, length);
+        result = nl_send_simple(socket, type, NLM_F_DUMP, (void *)(uintptr_t)header, length);
         if (result >= 0)
-            result = receive(h, each, context);
+            result = receive(socket, each, context);
         if (result != -NLE_DUMP_INTR)
             break;
     }
     return result < 0 ? result : 0;
 }
 
-int netlink_ask(struct host *h, struct nl_msg *message, netlink_each *each, void *context) {
+int netlink_dump(struct host *h, int type, const void *header, size_t length, netlink_each *each, void *context) {
+    return netlink_dump_on(h->netlink, type, header, length, each, context);
+}
+
+int netlink_ask_on(struct nl_sock *socket, struct nl_msg *message, netlink_each *each, void *context) {
     if (message == NULL)
         return -NLE_NOMEM;
     nlmsg_hdr(message)->nlmsg_flags |= NLM_F_REQUEST;
-    int result = nl_send_auto(h->netlink, message);
+    int result = nl_send_auto(socket, message);
     nlmsg_free(message);
-    return result < 0 ? result : receive(h, each, context);
+    return result < 0 ? result : receive(socket, each, context);
+}
+
+int netlink_ask(struct host *h, struct nl_msg *message, netlink_each *each, void *context) {
+    return netlink_ask_on(h->netlink, message, each, context);
 }
 
 int family_of(const struct address *address) {

@@ -66,8 +66,11 @@ bool host_socket(struct host *h, enum host_socket_kind kind, const struct addres
     char text[ADDRESS_TEXT_MAX];
     int type = (kind == HOST_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     *fd = socket(local->family == 6 ? AF_INET6 : AF_INET, type, 0);
-    if (*fd >= 0 && set_up(*fd, kind, local, h->mark))
+    if (*fd >= 0 && set_up(*fd, kind, local, h->mark)) {
+        if (h->xfrm != NULL) /* policies of the kernel's ESP may be wide enough for what carries it */
+            (void)xfrm_pass(*fd, local->family == 6);
         return true;
+    }
     int why = errno;
     if (*fd >= 0)
         close(*fd);

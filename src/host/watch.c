@@ -10,7 +10,7 @@
 bool host_watch_open(struct host *h, int *fd, struct error *err) {
     static const int groups[] = {
         RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
-    if (h->watch == NULL && !netlink_open(&h->watch, err))
+    if (h->watch == NULL && !netlink_open(&h->watch, NETLINK_ROUTE, err))
         return false;
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
         int failed = nl_socket_add_membership(h->watch, groups[i]);

@@ -7,7 +7,7 @@
 #define DRAIN_MS (5 * SECOND) /* what was sent before a DELETE may come behind it, over UDP */
 #define DRAINED_MAX ((size_t)8) /* of a peer at once: then the oldest ends early */
 
-static struct esp_sa *make_esp(const struct ike_child *ike, uint32_t mtu, struct error *err) {
+static struct esp_sa *make_esp(const struct ike_child *ike, const struct peer_config *peer, struct error *err) {
     struct esp_config config = {
         .spi_in = ike->spi_in,
         .spi_out = ike->spi_out,
@@ -20,12 +20,13 @@ static struct esp_sa *make_esp(const struct ike_child *ike, uint32_t mtu, struct
         .transport = ike->transport,
         .aggfrag = ike->aggfrag,
         .whole_only = ike->aggfrag_whole_only,
-        .aggfrag_mtu = mtu,
+        .aggfrag_mtu = peer->mtu,
         .replay_window = ike->config ? ike->config->replay_window : ESP_REPLAY_MIN,
         .local = ike->local,
         .remote = ike->remote,
         .peer_local = ike->peer_local,
         .peer_remote = ike->peer_remote,
+        .keep_keys = peer->kernel_esp,
     };
     return esp_sa_new(&config, err);
 }
@@ -80,7 +81,7 @@ void install_child(struct peers *peers, struct peer *peer, struct ike_child *ike
     bool taken = table_get(&peers->by_child, ike->spi_in) != NULL; /* chosen twice in the same round trip */
     struct child *child = taken ? NULL : calloc(1, sizeof *child);
     struct esp_sa *esp =
-        child && table_put(&peers->by_child, ike->spi_in, child) ? make_esp(ike, peer->conn->config.mtu, &err) : NULL;
+        child && table_put(&peers->by_child, ike->spi_in, child) ? make_esp(ike, &peer->conn->config, &err) : NULL;
     if (esp)
         secrets_tell_child(peers, peer, ike);
     wipe_keys(ike);

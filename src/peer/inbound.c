@@ -158,6 +158,11 @@ static size_t take_esp(struct inbound *in, struct traffic_frame *frame, size_t f
         return 1;
     }
     size_t batch = batch_length(frame, frames, spi);
+    if (installed->lent) { /* by what the kernel has seen since it may be a replay: it moves nothing (L5) */
+        for (size_t i = 0; i < batch; i++)
+            frame[i].verdict = TRAFFIC_IS_NOTHING;
+        return batch;
+    }
     open_batch(in, installed, frame, batch);
     return batch;
 }

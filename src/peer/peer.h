@@ -49,6 +49,7 @@ struct peer_config {
     char accept_redirect_to[512]; /* gateways with commas between them, where ike.accept_redirect; empty: any */
     bool accept_tcp; /* enable-tcp=no takes no SA over TCP either */
     bool accept_udp; /* enable-tcp=yes, tcponly: TCP alone */
+    bool kernel_esp; /* its Child SAs keep their keys, so that the kernel can have them over TCP (O5) */
 };
 
 struct peers_limits {
@@ -126,6 +127,7 @@ struct traffic_command {
     bool outbound_now; /* else from the first authentic packet that came in on it, or when `replaces` is retired */
     uint32_t replaces; /* spi_in, 0: none */
     uint32_t spi_in;
+    bool lent; /* INSTALL: the kernel has it from the beginning, see traffic_lend */
 };
 
 struct peer_host_setup { /* what the host must have while the peer is up */
@@ -344,6 +346,12 @@ struct traffic_route {
 bool traffic_route(struct traffic *, uint32_t device, const uint8_t *inner, size_t length, struct traffic_route *);
 /* After sealing on a route: reports soft expiry when it is due. */
 void traffic_sealed(struct traffic *, const struct traffic_route *, struct traffic_reports *);
+/* The kernel is to do the ESP of all SAs of an anchor: how far each is, at most `most` of them. From now on ESP for them that
+ * comes here is passed over (it did not come over the stream that the kernel reads, and only the kernel knows what is
+ * fresh), and nothing is sealed with them. Returns how many; 0: there is no such anchor, it has none or too many. */
+size_t traffic_lend(struct traffic *, uint32_t anchor, struct esp_numbers *, size_t most);
+/* One comes back, behind these numbers. */
+void traffic_return(struct traffic *, const struct esp_numbers *);
 size_t traffic_anchors(const struct traffic *); /* for leak checks */
 size_t traffic_sas(const struct traffic *);
 

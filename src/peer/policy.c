@@ -125,6 +125,9 @@ static bool strip(const uint8_t *inner, size_t length, const struct flow *flow, 
            (!is_outer(route->carrier, flow) && esp_transport_strip(inner, length, &route->strip, &route->next_header));
 }
 
+/* Of an SA that the kernel has: its policy takes the packets before they get here, but for those on their way. */
+static const struct carrier nowhere = {.transport = TRANSPORT_NONE};
+
 bool traffic_route(
     struct traffic *traffic, uint32_t device, const uint8_t *inner, size_t length, struct traffic_route *route) {
     struct flow flow;
@@ -138,8 +141,9 @@ bool traffic_route(
         struct installed *installed = taker(traffic, device, &flow, (uint8_t)bits);
         if (!installed)
             continue;
-        *route = (struct traffic_route){
-            .sa = installed->sa, .anchor = installed->anchor->number, .carrier = &installed->anchor->carrier};
+        *route = (struct traffic_route){.sa = installed->sa,
+            .anchor = installed->anchor->number,
+            .carrier = installed->lent ? &nowhere : &installed->anchor->carrier};
         return strip(inner, length, &flow, route);
     }
     return false;

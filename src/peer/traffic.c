@@ -101,6 +101,7 @@ static void install(struct traffic *traffic, const struct traffic_command *comma
     installed->anchor = anchor;
     installed->sa = command->sa;
     installed->spi_in = spi_in;
+    installed->lent = command->lent;
     installed->replaces = command->replaces;
     installed->device = command->device;
     installed->next = anchor->sas;
@@ -184,6 +185,31 @@ void traffic_apply(
             retire(traffic, installed, reports);
         break;
     }
+}
+
+size_t traffic_lend(struct traffic *traffic, uint32_t number, struct esp_numbers *numbers, size_t most) {
+    const struct anchor *anchor = table_get(&traffic->by_anchor, number);
+    size_t count = 0;
+    for (const struct installed *installed = anchor ? anchor->sas : NULL; installed; installed = installed->next)
+        count += !installed->draining;
+    if (count > most)
+        return 0;
+    count = 0;
+    for (struct installed *installed = anchor ? anchor->sas : NULL; installed; installed = installed->next) {
+        if (installed->draining) /* on a stream all that was sent on it has come before its DELETE */
+            continue;
+        installed->lent = true;
+        numbers[count++] = esp_sa_numbers(installed->sa);
+    }
+    return count;
+}
+
+void traffic_return(struct traffic *traffic, const struct esp_numbers *numbers) {
+    struct installed *installed = find_sa(traffic, numbers->spi_in);
+    if (!installed)
+        return;
+    esp_sa_go_on(installed->sa, numbers);
+    installed->lent = false;
 }
 
 void traffic_free(struct traffic *traffic) {

@@ -38,6 +38,7 @@ struct installed {
     uint32_t device; /* takes packets of this one alone */
     bool outbound; /* is in the policy */
     bool draining; /* and never will be again */
+    bool lent; /* the kernel has it */
     uint32_t soft_calls; /* of traffic_sealed since a rekey is due */
     size_t entries;
     struct policy_entry entry[]; /* as many as the SA has remote selectors */

@@ -122,7 +122,8 @@ void stream_park(struct stream *s) {
 
 /* A buffer to read into, with what is left at its front. */
 static bool unpark(struct stream *s) {
-    size_t left = s->filled - s->done, size = IN_FIRST;
+    size_t left = s->filled - s->done,
+           size = s->kernel ? IN_MOST : IN_FIRST; /* what a message has no room for is lost */
     while (size < IN_MOST && size / 4 < left)
         size *= 4;
     if (size > IN_MOST)
@@ -215,6 +216,10 @@ enum stream_result stream_read(struct stream *s, struct error *err) {
         return STREAM_OK; /* payloads are waiting: a frame is smaller than the buffer */
     if (room > STREAM_READ_MAX)
         room = STREAM_READ_MAX;
+    if (s->kernel)
+        return stream_kernel_read(s, err);
+    if (s->to_border && (room = stream_border_room(s, room)) == 0)
+        return STREAM_AGAIN;
     return s->tls != NULL ? read_tls(s, room, err) : read_plain(s, room, err);
 }
 

@@ -17,11 +17,20 @@ struct stream {
     size_t in_size, done, filled;
     bool parked; /* `in` has no room for more */
     bool fresh; /* octets came with the stream: the first read takes them */
+    bool to_border; /* reads no further than to the end of the frame that was begun */
+    bool rests; /* writes nothing: what is queued are whole IKE messages */
+    bool kernel; /* the kernel frames: one read gives one IKE message with its marker, one write takes one */
 
     /* Not yet written. Order on the wire: prefix, the rest of the ESP frame that was begun, IKE, other ESP. */
     size_t prefix_left; /* last octets of STREAM_PREFIX */
     size_t esp_begun; /* octets at the front of `esp` that end a frame whose beginning was written */
     struct stream_queue ike, esp;
 };
+
+/* ---- stream_kernel.c ---- */
+size_t stream_border_room(const struct stream *, size_t room); /* so much may be read, with `to_border` */
+enum stream_result stream_kernel_read(struct stream *, struct error *);
+enum stream_result stream_kernel_send(struct stream *, struct span message, struct error *);
+enum stream_result stream_kernel_flush(struct stream *, struct error *);
 
 #endif

@@ -122,8 +122,10 @@ static void queues_sent(struct stream *s, size_t sent) {
 }
 
 enum stream_result stream_flush(struct stream *s, struct error *err) {
-    if (!waits(s))
+    if (!waits(s) || s->rests)
         return STREAM_OK;
+    if (s->kernel)
+        return stream_kernel_flush(s, err);
     if (s->tls != NULL) {
         enum tls_result result = tls_flush(s->tls, err);
         if (result != TLS_DONE || idle(s))
@@ -154,6 +156,8 @@ static void keep_frames(struct stream *s, const uint8_t *frames, size_t length, 
 }
 
 enum stream_result stream_write_frames(struct stream *s, const uint8_t *frames, size_t length, struct error *err) {
+    if (s->kernel || s->rests)
+        return STREAM_AGAIN;
     if (waits(s)) { /* the socket is full: it says when it is not */
         uint8_t *at = stream_queue_add(&s->esp, length);
         if (at == NULL)
@@ -194,9 +198,11 @@ enum stream_result stream_send_ike(struct stream *s, struct span message, struct
             FRAME_PAYLOAD_MAX - NON_ESP_MARKER_LENGTH);
         return STREAM_AGAIN;
     }
+    if (s->kernel)
+        return stream_kernel_send(s, message, err);
     uint8_t lead[IKE_LEAD] = {0};
     frame_header(lead, NON_ESP_MARKER_LENGTH + message.length);
-    if (waits(s)) {
+    if (waits(s) || s->rests) {
         if (!queue_ike(s, lead, message, 0)) {
             fail(err, PEER, 0, "the peer does not read: %zu octets of IKE messages wait", s->ike.length);
             return STREAM_AGAIN;

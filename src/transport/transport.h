@@ -181,6 +181,17 @@ enum stream_result stream_flush(struct stream *, struct error *); /* on writabil
 bool stream_wants_write(const struct stream *);
 size_t stream_queued(const struct stream *); /* octets: ours and, by SIOCOUTQNSD, unsent in the socket */
 
+/* The kernel is to read the stream's frames and to take ESP out of it (espintcp, Linux 5.6). First reading must come to the
+ * border of two frames: from this call on stream_read goes no further than that. True: it is there; nothing is kept that the
+ * kernel would miss. */
+bool stream_at_border(struct stream *);
+/* Nothing is written any more, while nothing waits to be: IKE is queued. */
+void stream_rest(struct stream *);
+void stream_read_on(struct stream *); /* as before all this */
+/* One that rests at the border: hands it over, for good. IKE is sent and received as before; frames can no longer be
+ * written. False and *err: the kernel can't, nothing has changed. Never over TLS. */
+MUST_USE bool stream_to_kernel(struct stream *, struct error *);
+
 /* ---- UDP (worker) ---- */
 #define UDP_BATCH_MAX 64
 #define UDP_RECEIVE_MAX 2048 /* datagrams that one udp_receive may return: UDP_GRO packs up to 64 into one */

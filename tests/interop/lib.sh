@@ -146,6 +146,32 @@ swan_spis() { swan $swan --list-sas | sed -n -E 's/^ +(in|out) +([0-9a-f]{8}).*/
 swan_log() { wait_for "${2:-5}" grep -qE "$1" "$lab_dir/charon-$swan/log"; }
 our_log() { wait_for "${2:-5}" grep -qE "$1" "$lab_dir/$our.log"; }
 
+# need_guest ARGUMENT FILE: of a file whose tests need the guest (vm/boot), in front of run_tests. Without its kernel it can't
+# start: CI builds it, once a machine; others are told how.
+need_guest() {
+    local name
+    if [ "$1" = --list ] || [ -n "${NET_TEST:-}" ] || [ "$(id -u)" != 0 ]; then return; fi
+    if [ "${CI:-}${INTEROP_ALL:-}" = "" ] && ! tests/interop/vm/boot --built; then
+        for name in $(declare -F | sed -n 's/^declare -f test_//p'); do
+            echo "ok $name # SKIP the guest's kernel is not built: ./run interop $2 does it, in 7 minutes or more"
+        done
+        exit 0
+    fi
+    timeout --kill-after=10 2400 tests/interop/vm/boot --build || { echo "not ok the_guest_is_built"; exit 1; }
+}
+
+# in_guest COMMAND...: runs it there, prints what it printed, ends with its status; at most 60 s
+in_guest() {
+    local number
+    echo >>"$lab_dir/guest/count"
+    number=$(wc -l <"$lab_dir/guest/count")
+    echo "$*" >"$lab_dir/guest/next"
+    mv "$lab_dir/guest/next" "$lab_dir/guest/commands/$number"
+    wait_for 60 grep -q "^=== $number " "$lab_dir/guest.log"
+    sed -n "/^--- $number\$/,/^=== $number /p" "$lab_dir/guest.log" | sed '1d;$d'
+    return "$(sed -n "s/^=== $number //p" "$lab_dir/guest.log")"
+}
+
 # Said once when a test failed: what both sides logged.
 lab_show() {
     local log

@@ -55,6 +55,11 @@ static void send_late(struct engine *engine, peer_id peer) {
     }
 }
 
+void actions_send_late(struct engine *engine, peer_id peer) {
+    if (peer != 0)
+        send_late(engine, peer);
+}
+
 void actions_free(struct engine *engine) {
     send_late(engine, 0);
 }
@@ -120,7 +125,9 @@ static void host_up(struct engine *engine, const struct peer_action *action) {
 static void traffic(struct engine *engine, const struct peer_action *action) {
     struct worker_command command = {
         .kind = WORKER_TRAFFIC, .traffic = action->traffic, .carrier = action->traffic.carrier, .fd = -1};
+    kernel_before(engine, action, &command.traffic);
     outbox_post(engine, &command);
+    kernel_after(engine, &command.traffic);
 }
 
 static void tell(struct engine *engine, const struct peer_action *action) {

@@ -177,6 +177,7 @@ static void on_keylog(struct engine *engine, const struct error *error) {
         log_error("%s", error->text);
         say(&engine->configuring, "%s", error->text);
     }
+    kernel_configure(engine, engine->configuring.config);
     if (engine->worker != NULL) {
         devices_open(engine, on_devices);
         return;

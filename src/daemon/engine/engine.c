@@ -128,6 +128,7 @@ static void engine_close(struct engine *engine) {
     deadline_close(engine);
     actions_free(engine);
     outbox_close(engine);
+    kernel_free(engine);
     if (engine->worker != NULL)
         worker_free(engine->worker);
     tls_client_free(engine->tls_client); /* after the worker's streams */

@@ -164,6 +164,9 @@ void streams_cancel(struct engine *, uint32_t attempt);
 void streams_close(struct engine *, uint32_t stream);
 /* The worker says that it is gone; false: it was closed by us, nobody wants to know. */
 bool streams_gone(struct engine *, uint32_t stream);
+/* The kernel reads its ESP: it can carry no other's. */
+void streams_set_kernel(struct engine *, uint32_t stream);
+bool streams_is_kernel(struct engine *, uint32_t stream);
 void streams_free(struct engine *);
 
 /* ---- wanted.c: what a connection says about the streams that it opens ---- */
@@ -210,6 +213,28 @@ struct late_send;
 STAILQ_HEAD(late_send_list, late_send);
 void engine_apply(struct engine *, struct peer_output);
 void actions_free(struct engine *);
+
+void actions_send_late(struct engine *, peer_id); /* what it would answer can be dealt with now */
+
+/* ---- kernel.c: ESP by the kernel, over TCP (O5) ---- */
+#define KERNEL_BUCKETS 256
+struct kernel_anchor;
+LIST_HEAD(kernel_bucket, kernel_anchor);
+struct kernel {
+    bool usable; /* a connection wants it, and the kernel can */
+    struct kernel_bucket bucket[KERNEL_BUCKETS];
+    struct event *tick;
+    uint32_t round;
+    size_t first; /* bucket of the next tick */
+};
+void kernel_configure(struct engine *, const struct config *); /* asks the monitor, if a connection wants it */
+/* A command of peers, before it goes to the worker, and after. */
+void kernel_before(struct engine *, const struct peer_action *, struct traffic_command *);
+void kernel_after(struct engine *, const struct traffic_command *);
+void kernel_lent(struct engine *, const struct worker_report *); /* WORKER_LENT */
+void kernel_forget(struct engine *, const struct esp_sa *); /* it is about to be freed */
+bool kernel_has(struct engine *, uint32_t anchor);
+void kernel_free(struct engine *);
 
 /* ---- reports.c: what the worker says ---- */
 MUST_USE bool reports_open(struct engine *);
@@ -293,6 +318,7 @@ struct engine {
     struct listeners listeners;
     struct services services;
     struct keylog keylog;
+    struct kernel kernel;
     struct resolution_list resolutions;
     struct name_relay_list name_relays;
     struct configuring configuring;

@@ -17,6 +17,7 @@ static void stream_gone(struct engine *engine, const struct worker_report *repor
 static void traffic_report(struct engine *engine, const struct worker_report *report) {
     switch (report->traffic.kind) {
     case TRAFFIC_RETIRED:
+        kernel_forget(engine, report->traffic.sa);
         esp_sa_free(report->traffic.sa);
         return;
     case TRAFFIC_CORRUPT: /* the worker closes the stream, and says so */
@@ -46,6 +47,9 @@ static void take(struct engine *engine, const struct worker_report *report) {
         break;
     case WORKER_UDP_ERROR:
         engine_apply(engine, peers_udp_failed(engine->peers, now, &report->carrier, &report->error));
+        break;
+    case WORKER_LENT:
+        kernel_lent(engine, report);
         break;
     case WORKER_ONDEMAND:
         engine_apply(engine, peers_ondemand(engine->peers, now, report->device, report->octets, report->length));

@@ -238,6 +238,8 @@ json_t *status_all(const struct engine *engine, const char *name) {
         if (name == NULL || strcmp(status.name, name) == 0) {
             json_t *one = status_connection(&status, device_name(engine, status.device, text), now);
             add_routing(one, engine, status.name);
+            bool kernel = kernel_has((struct engine *)(uintptr_t)engine, status.anchor);
+            json_object_set_new(one, "esp", json_string(kernel ? "kernel" : "user"));
             json_array_append_new(connections, one);
         }
     json_object_set_new(out, "version", json_string(IKETCP_VERSION));

@@ -13,6 +13,7 @@
 struct stream_entry {
     LIST_ENTRY(stream_entry) next;
     uint32_t number;
+    bool kernel;
 };
 
 struct connecting {
@@ -55,6 +56,7 @@ static uint32_t stream_add(struct streams *streams) {
         streams->last++;
     while (streams->last == 0 || stream_find(streams, streams->last) != NULL);
     entry->number = streams->last;
+    entry->kernel = false;
     LIST_INSERT_HEAD(bucket_of(streams, entry->number), entry, next);
     streams->count++;
     return entry->number;
@@ -271,6 +273,17 @@ void streams_close(struct engine *engine, uint32_t stream) {
         return;
     struct worker_command command = {.kind = WORKER_STREAM_CLOSE, .carrier = {.stream = stream}, .fd = -1};
     outbox_post(engine, &command);
+}
+
+void streams_set_kernel(struct engine *engine, uint32_t stream) {
+    struct stream_entry *entry = stream_find(&engine->streams, stream);
+    if (entry != NULL)
+        entry->kernel = true;
+}
+
+bool streams_is_kernel(struct engine *engine, uint32_t stream) {
+    const struct stream_entry *entry = stream_find(&engine->streams, stream);
+    return entry != NULL && entry->kernel;
 }
 
 bool streams_gone(struct engine *engine, uint32_t stream) {

@@ -244,6 +244,7 @@ bool translate_connection(const struct config *config, struct config_connection 
     out->keying_tries = c->keying_tries;
     out->nat_keepalive_ms = c->nat_keepalive ? NAT_KEEPALIVE_MS : 0;
     memcpy(out->accept_redirect_to, c->accept_redirect_to, sizeof out->accept_redirect_to);
+    out->kernel_esp = c->kernel_esp && !c->transport && c->device == 0;
     out->accept_tcp = c->enable_tcp != CHOICE_NO;
     out->accept_udp = true; /* enable-tcp=yes speaks of what we begin; listen-udp and listen-tcp of the rest */
     out->revision = revision_of(c, out);

@@ -156,6 +156,8 @@ static void each_option_sets_its_field(void **state) {
     CHECK("encapsulation=auto", c.encapsulation == ENCAPSULATION_AUTO);
     CHECK("mtu=1400", c.mtu == 1400);
     CHECK("session-resumption=yes", c.session_resumption);
+    CHECK("kernel-esp=yes", c.kernel_esp);
+    CHECK("kernel-esp=no", !c.kernel_esp);
     CHECK("accept-redirect=yes", c.accept_redirect && c.accept_redirect_to[0] == 0);
     CHECK("accept-redirect=yes\n accept-redirect-to=192.0.2.1,vpn.example",
         strcmp(c.accept_redirect_to, "192.0.2.1,vpn.example") == 0);
@@ -511,6 +513,14 @@ static void what_does_not_fit_together_is_said(void **state) {
          " redirect-to=a.example\n accept-redirect-to=%any\n",
             "f:6:14: warning: redirect-to does nothing without send-redirect=yes\n"
             "f:7:21: warning: accept-redirect-to does nothing without accept-redirect=yes\n"},
+        {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n type=transport\n kernel-esp=yes\n",
+            "f:7:13: warning: kernel-esp=yes does nothing with type=transport: the kernel's ESP is for tunnels of the "
+            "common "
+            "device\n"},
+        {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n ipsec-interface=yes\n kernel-esp=yes\n",
+            "f:7:13: warning: kernel-esp=yes does nothing with ipsec-interface: the kernel's ESP is for tunnels of the "
+            "common "
+            "device\n"},
         {"conn c\n auto=add\n authby=secret\n left=10.0.0.1\n right=10.0.0.2\n"
          " redirect-to=a/b\n",
             "f:6:14: 'a/b' is not right: write an address or a name of a gateway\n"

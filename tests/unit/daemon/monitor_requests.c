@@ -30,6 +30,14 @@ static const char config_text[] = "config setup\n"
                                   "    right=%any\n"
                                   "    tcp-congestion=reno\n"
                                   "    authby=secret\n"
+                                  "    auto=add\n"
+                                  "conn kernel\n"
+                                  "    left=192.0.2.1\n"
+                                  "    leftsubnet=10.3.0.0/16\n"
+                                  "    right=192.0.2.3\n"
+                                  "    rightsubnet=10.4.0.0/16\n"
+                                  "    kernel-esp=yes\n"
+                                  "    authby=secret\n"
                                   "    auto=add\n";
 static const char secrets_text[] = "@west @east : PSK \"between the two\"\n";
 
@@ -408,6 +416,37 @@ static void random_records_never_crash_the_monitor(void **context) {
     }
 }
 
+static const char *refusal_of_esp(const char *connection, const char *ours, const char *theirs) {
+    static struct error err;
+    struct prefix local = prefix(ours), remote = prefix(theirs);
+    struct host_esp esp = {.inner_local = selector_of_prefix(&local), .inner_remote = selector_of_prefix(&remote)};
+    err = (struct error){0};
+    return monitor_may_set_esp(monitor, connection, &esp, &err) ? "" : err.text;
+}
+
+static void O5_the_kernel_gets_only_child_sas_of_connections_that_say_so(void **context) {
+    (void)context;
+    assert_string_equal(refusal_of_esp("kernel", "10.3.0.0/16", "10.4.0.0/16"), "");
+    assert_string_equal(refusal_of_esp("kernel", "10.4.7.0/24", "10.3.1.1/32"), ""); /* read by the other end */
+    assert_string_equal(refusal_of_esp("office", "10.1.0.0/16", "10.2.0.0/16"), "office has no kernel-esp=yes");
+    assert_string_equal(refusal_of_esp("nothing", "10.3.0.0/16", "10.4.0.0/16"), "there is no connection 'nothing'");
+    const char *others[][2] = {
+        {"10.3.0.0/16", "10.3.0.0/16"}, {"10.3.0.0/16", "0.0.0.0/0"}, {"10.2.0.0/15", "10.4.0.0/16"}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_string_equal(
+            refusal_of_esp("kernel", others[i][0], others[i][1]), "kernel has no network like that of this Child SA");
+}
+
+static void O5_what_the_kernel_does_not_have_cannot_be_read(void **context) {
+    (void)context;
+    struct monitor_request q = {.kind = REQUEST_ESP_READ, .serial = 1, .spi_in = 0xabcd, .remove = true};
+    struct monitor_answer a = ask(&q);
+    assert_string_equal(a.error.text, "the kernel does not have the SPI 0000abcd");
+    q = (struct monitor_request){.kind = REQUEST_ESP_PROBE, .serial = 2};
+    a = ask(&q); /* as this kernel is */
+    assert_true(a.yes ? a.error.origin == ORIGIN_NONE : strstr(a.error.text, "this kernel ") == a.error.text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(both_auth_values_come_from_the_key_of_the_pair, setup_serving),
@@ -421,6 +460,8 @@ int main(void) {
         cmocka_unit_test_setup(own_devices_are_opened_by_name_and_closed, setup_serving),
         cmocka_unit_test_setup(one_device_name_is_allowed, setup_serving),
         cmocka_unit_test_setup(there_is_one_common_device_and_no_second, setup_serving),
+        cmocka_unit_test_setup(O5_the_kernel_gets_only_child_sas_of_connections_that_say_so, setup_serving),
+        cmocka_unit_test_setup(O5_what_the_kernel_does_not_have_cannot_be_read, setup_serving),
         cmocka_unit_test_setup(a_request_at_the_wrong_time_ends_the_engine, setup_serving),
         cmocka_unit_test_setup(what_is_malformed_ends_the_engine, setup_serving),
         cmocka_unit_test_setup(no_file_for_keys_is_opened_that_the_configuration_does_not_name, setup_serving),

@@ -3,7 +3,7 @@
 
 #include "daemon/monitor_wire.h"
 
-#define SAMPLES 14
+#define SAMPLES 17
 
 static uint8_t record[MONITOR_RECORD_MAX];
 
@@ -46,6 +46,31 @@ static struct monitor_request client_request(const char *connection) {
     return q;
 }
 
+static struct monitor_request esp_request(void) {
+    struct monitor_request q = {.kind = REQUEST_ESP_SET, .serial = 9};
+    struct prefix ours = prefix("10.1.0.0/16"), theirs = prefix("10.2.0.0/16");
+    strcpy(q.esp.connection, "office");
+    q.esp.sa = (struct host_esp){.spi_in = 1,
+        .spi_out = 2,
+        .local = address("192.0.2.1"),
+        .remote = address("198.51.100.1"),
+        .inner_local = selector_of_prefix(&ours),
+        .inner_remote = selector_of_prefix(&theirs),
+        .encr = ENCR_AES_CBC,
+        .key_bits = 256,
+        .integ = AUTH_HMAC_SHA2_256_128,
+        .key_in = {1, 2, 3},
+        .integ_out = {4, 5},
+        .esn = true,
+        .replay_window = 128,
+        .outbound = true,
+        .out = UINT64_C(1) << 33,
+        .in = 7};
+    q.esp.sa.local.port = 4500;
+    q.esp.sa.remote.port = 40000;
+    return q;
+}
+
 static size_t samples(struct monitor_request out[SAMPLES]) {
     size_t n = 0;
     out[n++] = auth_request();
@@ -63,6 +88,9 @@ static size_t samples(struct monitor_request out[SAMPLES]) {
     out[n++] = (struct monitor_request){.kind = REQUEST_READY};
     out[n++] = (struct monitor_request){.kind = REQUEST_KEYLOG, .keylog = KEYLOG_ESP};
     out[n++] = (struct monitor_request){.kind = REQUEST_STOPPING};
+    out[n++] = esp_request();
+    out[n++] = (struct monitor_request){.kind = REQUEST_ESP_PROBE};
+    out[n++] = (struct monitor_request){.kind = REQUEST_ESP_READ, .spi_in = 5, .remove = true};
     return n;
 }
 
@@ -123,8 +151,8 @@ static void kinds_that_are_no_request_are_refused(void **context) {
     (void)context;
     for (unsigned kind = 0; kind < 300; kind++) {
         uint8_t octets[6] = {(uint8_t)(kind >> 8), (uint8_t)kind};
-        bool no_body =
-            kind == REQUEST_LOCALS || kind == REQUEST_RELOAD || kind == REQUEST_READY || kind == REQUEST_STOPPING;
+        bool no_body = kind == REQUEST_LOCALS || kind == REQUEST_RELOAD || kind == REQUEST_READY ||
+                       kind == REQUEST_STOPPING || kind == REQUEST_ESP_PROBE;
         assert_int_equal(is_taken(span_of(octets, sizeof octets)), no_body);
     }
 }
@@ -147,6 +175,9 @@ static void random_octets_never_crash_and_what_is_taken_is_sound(void **context)
         assert_null(strchr(q.name, '/'));
         assert_true(memchr(q.auth.connection, 0, sizeof q.auth.connection) != NULL);
         assert_true(q.auth.local_id.length <= IDENTITY_MAX && q.auth.remote_id.length <= IDENTITY_MAX);
+        assert_true(q.esp.sa.key_length <= HOST_ESP_KEY_MAX && q.esp.sa.integ_length <= HOST_INTEG_KEY_MAX);
+        assert_true(q.esp.sa.replay_window <= ESP_REPLAY_MAX);
+        assert_true(memchr(q.esp.connection, 0, sizeof q.esp.connection) != NULL);
         assert_true(q.auth.local_octets.length + q.auth.remote_octets.length <= octets.length);
     }
 }
@@ -290,9 +321,29 @@ static void a_notice_is_no_answer_and_an_answer_no_notice(void **context) {
     assert_false(monitor_notice_read(span_of(record, w.length), &notice));
 }
 
+static void O5_what_the_kernel_counted_comes_back(void **context) {
+    (void)context;
+    static char text[MONITOR_RECORD_MAX];
+    struct monitor_answer a = {.esp = {.out = 1,
+                                   .in = UINT64_C(1) << 40,
+                                   .packets_out = 3,
+                                   .octets_out = 4,
+                                   .packets_in = 5,
+                                   .octets_in = 6}},
+                          back;
+    struct writer w = writer_over(record, sizeof record);
+    enum monitor_request_kind kind;
+    uint32_t serial;
+    monitor_answer_write(&w, REQUEST_ESP_READ, 3, &a);
+    assert_true(monitor_answer_read(span_of(record, w.length), &kind, &serial, &back, text));
+    assert_int_equal(kind, REQUEST_ESP_READ);
+    assert_memory_equal(&back.esp, &a.esp, sizeof a.esp);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_comes_back_as_it_went),
+        cmocka_unit_test(O5_what_the_kernel_counted_comes_back),
         cmocka_unit_test(every_truncation_and_every_longer_record_is_refused),
         cmocka_unit_test(kinds_that_are_no_request_are_refused),
         cmocka_unit_test(random_octets_never_crash_and_what_is_taken_is_sound),

@@ -417,8 +417,57 @@ static void what_was_never_carried_out_is_freed(void **state) {
     pair_close(&pair); /* the sanitizers look for leaks */
 }
 
+/* To the monitor and back, without the kernel: packets wait in the socket, the numbers are right, IKE waits as well. */
+static void O5_a_stream_that_is_lent_rests_with_its_numbers_and_goes_on_when_it_comes_back(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    struct random_source random = fresh();
+    struct esp_numbers numbers;
+    pair_stream(&pair, 1);
+    side_move(&pair.west, stream_carrier(1));
+    side_move(&pair.east, stream_carrier(1));
+    both_ways(&pair, 3);
+    post(&pair.east, (struct worker_command){
+                         .kind = WORKER_LEND, .carrier = stream_carrier(1), .traffic = {.anchor = ANCHOR}, .fd = -1});
+    struct worker_report report = report_of(&pair.east, WORKER_LENT);
+    assert_int_equal(report.carrier.stream, 1);
+    assert_int_equal(report.traffic.anchor, ANCHOR);
+    assert_int_equal(report.length, sizeof numbers);
+    memcpy(&numbers, report.octets, sizeof numbers);
+    free(report.octets);
+    assert_int_equal(numbers.spi_in, SPI_EAST);
+    assert_int_equal(numbers.out, atomic_load(&esp_sa_counters(pair.east.sa)->packets_out));
+    assert_int_equal(numbers.in, atomic_load(&esp_sa_counters(pair.east.sa)->packets_in));
+    static struct packet packet;
+    struct burst_spec spec = {.version = 4, .protocol = 17, .segment = 100, .payload = 50, .ttl = 9};
+    burst_build(&random, &spec, &packet);
+    memset(packet.octets, 0, TUN_HEADER_LENGTH);
+    tun_put(&pair.east, &packet); /* the kernel's policy takes it, where there is one */
+    assert_true(tun_silent(&pair.west, 100));
+    send_ike(&pair.east, stream_carrier(1), "MESS", 4);
+    tun_put(&pair.west, &packet);
+    send_ike(&pair.west, stream_carrier(1), "BACK", 4);
+    assert_true(tun_silent(&pair.east, 100));
+
+    numbers.in = 0;
+    numbers.out += 50;
+    struct worker_command back = {.kind = WORKER_RETURN, .carrier = stream_carrier(1), .fd = -1};
+    back.octets = malloc(sizeof numbers);
+    memcpy(back.octets, &numbers, sizeof numbers);
+    back.length = sizeof numbers;
+    post(&pair.east, back);
+    assert_ike(&pair.west, 1, "MESS", 4);
+    assert_ike(&pair.east, 1, "BACK", 4);
+    assert_false(tun_silent(&pair.east, 5000));
+    tun_get(&pair.east, &packet);
+    both_ways(&pair, 3);
+    assert_true(esp_sa_numbers(pair.east.sa).out > numbers.out);
+    pair_close(&pair);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(O5_a_stream_that_is_lent_rests_with_its_numbers_and_goes_on_when_it_comes_back),
         cmocka_unit_test(packets_and_bursts_arrive_both_ways_over_a_stream),
         cmocka_unit_test(ike_goes_out_and_comes_up_beside_traffic),
         cmocka_unit_test(octets_that_were_read_before_are_not_lost),

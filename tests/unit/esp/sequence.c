@@ -249,8 +249,79 @@ static void a_rekey_is_due_at_the_soft_limit_and_by_default_well_before_the_end(
     esp_sa_free(sa);
 }
 
+static void O5_an_sa_goes_on_behind_the_numbers_it_comes_back_with(void **state) {
+    (void)state;
+    for (size_t i = 0; i < SUITES; i++) {
+        struct ends ends = ends_of(every_suite[i], i % 2, 64);
+        uint8_t before[3][ROOM], packet[ROOM];
+        size_t length = 0;
+        for (int n = 0; n < 3; n++)
+            length = seal_next(ends.left, before[n]);
+        assert_int_equal(open_one(ends.right, before[1], length), ESP_INNER);
+        struct esp_numbers numbers = esp_sa_numbers(ends.left);
+        assert_int_equal(numbers.out, 3);
+        assert_int_equal(numbers.in, 0);
+        assert_int_equal(esp_sa_numbers(ends.right).in, 2);
+        esp_sa_go_on(ends.left, &numbers); /* its own change nothing */
+        assert_int_equal(esp_sa_numbers(ends.left).out, 3);
+        numbers.out = 1000; /* somebody else has sent so many meanwhile, and received them */
+        esp_sa_go_on(ends.left, &numbers);
+        numbers.in = 1000;
+        esp_sa_go_on(ends.right, &numbers);
+        assert_int_equal(open_one(ends.right, before[2], length), ESP_REPLAYED);
+        length = seal_next(ends.left, packet);
+        assert_int_equal(packet[6] << 8 | packet[7], 1001);
+        assert_int_equal(open_one(ends.right, packet, length), ESP_INNER);
+        assert_int_equal(esp_sa_numbers(ends.right).in, 1001);
+        ends_free(ends);
+    }
+}
+
+static void O5_what_the_window_has_behind_it_counts_as_seen(void **state) {
+    (void)state;
+    for (uint64_t top = 1; top < 400; top++) {
+        struct replay_window window;
+        assert_true(window_open(&window, 64));
+        window_skip(&window, top);
+        assert_int_equal(window.top, top);
+        for (uint64_t n = 0; n <= top; n++)
+            assert_false(window_fresh(&window, n));
+        for (uint64_t n = top + 1; n < top + 200; n++)
+            assert_true(window_fresh(&window, n));
+        window_mark(&window, top + 70);
+        assert_true(window_fresh(&window, top + 69) && window_fresh(&window, top + 7));
+        assert_false(window_fresh(&window, top) || window_fresh(&window, top + 6));
+        window_skip(&window, top); /* behind */
+        assert_int_equal(window.top, top + 70);
+        free(window.word);
+    }
+}
+
+static void O5_keys_are_kept_where_the_kernel_may_want_them_and_nowhere_else(void **state) {
+    (void)state;
+    struct esp_config config = config_of(every_suite[3], false, 64, true);
+    struct esp_sa *sa = sa_of(&config);
+    assert_int_equal(esp_sa_keys(sa).key_in.length + esp_sa_keys(sa).integ_out.length, 0);
+    esp_sa_free(sa);
+    config.keep_keys = true;
+    sa = sa_of(&config);
+    uint8_t packet[ROOM], other[64] = {0};
+    (void)seal_next(sa, packet); /* both directions have their ciphers: the keys stay all the same */
+    (void)open_one(sa, other, sizeof other);
+    const struct esp_key_spans kept = esp_sa_keys(sa);
+    assert_memory_equal(kept.key_in.at, config.key_in.at, config.key_in.length);
+    assert_memory_equal(kept.key_out.at, config.key_out.at, config.key_out.length);
+    assert_memory_equal(kept.integ_in.at, config.integ_in.at, config.integ_in.length);
+    assert_memory_equal(kept.integ_out.at, config.integ_out.at, config.integ_out.length);
+    assert_ptr_not_equal(kept.key_in.at, config.key_in.at);
+    esp_sa_free(sa);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(O5_an_sa_goes_on_behind_the_numbers_it_comes_back_with),
+        cmocka_unit_test(O5_what_the_window_has_behind_it_counts_as_seen),
+        cmocka_unit_test(O5_keys_are_kept_where_the_kernel_may_want_them_and_nowhere_else),
         cmocka_unit_test(K11_numbers_begin_at_1_and_count_up),
         cmocka_unit_test(K11_a_packet_that_comes_twice_is_a_replay_in_a_later_batch_and_in_the_same),
         cmocka_unit_test(K11_a_forged_packet_does_not_move_the_window),

@@ -442,9 +442,64 @@ static void an_anchor_goes_with_all_that_is_installed_even_when_reports_are_full
     assert_int_equal(traffic_sas(f->traffic), 1);
 }
 
+static void O5_what_the_kernel_has_is_neither_opened_nor_sealed_here_and_moves_nothing(void **state) {
+    struct fixture *f = *state;
+    struct esp_numbers numbers[2];
+    uint8_t first[256], second[256], third[256];
+    size_t length = sealed(f, first);
+    sealed(f, second);
+    assert_int_equal(receive(f, tcp(10), first, length), TRAFFIC_IS_INNER);
+    assert_int_equal(traffic_lend(f->traffic, 9, numbers, 2), 0); /* there is none */
+    assert_int_equal(traffic_lend(f->traffic, 1, numbers, 0), 0); /* more than there is room for */
+    assert_int_equal(receive(f, tcp(10), second, length), TRAFFIC_IS_INNER); /* so that nothing has changed */
+    assert_int_equal(traffic_lend(f->traffic, 1, numbers, 2), 1);
+    assert_int_equal(numbers[0].spi_in, 0x1000);
+    assert_int_equal(numbers[0].in, 2);
+    sealed(f, third); /* another stream than the kernel's: it may be a copy of what the kernel had (L5) */
+    for (uint32_t stream = 10; stream < 13; stream++)
+        assert_int_equal(receive(f, tcp(stream), third, length), TRAFFIC_IS_NOTHING);
+    assert_null(report_of(f, TRAFFIC_MOVED));
+    assert_int_equal(f->strikes, 0);
+    assert_int_equal(route(f, "10.1.0.1", "10.2.0.1").carrier->transport, TRANSPORT_NONE);
+
+    numbers[0].in = 3; /* the kernel had it */
+    numbers[0].out = 70;
+    traffic_return(f->traffic, &numbers[0]);
+    assert_int_equal(stream_of(f), 10);
+    assert_int_equal(receive(f, tcp(11), third, length), TRAFFIC_IS_NOTHING);
+    sealed(f, third);
+    assert_int_equal(receive(f, tcp(11), third, length), TRAFFIC_IS_INNER);
+    assert_int_equal(stream_of(f), 11);
+    numbers[0].spi_in = 0x7777;
+    traffic_return(f->traffic, &numbers[0]); /* retired meanwhile */
+}
+
+static void O5_a_new_sa_of_an_anchor_that_the_kernel_has_is_the_kernels_from_the_beginning(void **state) {
+    struct fixture *f = *state;
+    struct esp_numbers numbers[2];
+    assert_int_equal(traffic_lend(f->traffic, 1, numbers, 2), 1);
+    struct esp_sa *sa = make_sa(0x3000, 0x4000, "10.1.0.0/16", "10.2.0.0/16");
+    apply(f, (struct traffic_command){.verb = TRAFFIC_INSTALL,
+                 .anchor = 1,
+                 .sa = sa,
+                 .spi_in = 0x3000,
+                 .outbound_now = true,
+                 .replaces = 0x1000,
+                 .lent = true});
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x3000);
+    assert_int_equal(route(f, "10.1.0.1", "10.2.0.1").carrier->transport, TRANSPORT_NONE);
+    retire(f, 1, 0x1000);
+    numbers[0] = (struct esp_numbers){.spi_in = 0x3000, .out = 5};
+    traffic_return(f->traffic, &numbers[0]);
+    assert_int_equal(stream_of(f), 10);
+    assert_int_equal(esp_sa_numbers(sa).out, 5);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(O5_what_the_kernel_has_is_neither_opened_nor_sealed_here_and_moves_nothing),
+        T(O5_a_new_sa_of_an_anchor_that_the_kernel_has_is_the_kernels_from_the_beginning),
         T(L5_fresh_esp_on_another_stream_moves_the_anchor_and_reports_it),
         T(L5_a_replayed_packet_on_another_stream_moves_nothing),
         T(K11_what_drains_takes_what_was_under_way_and_nothing_more),

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define QUEUE_MOST ((size_t)131072)
@@ -477,8 +478,89 @@ static void S9_streams_that_share_memory_keep_their_parts_apart(void **state) {
     stream_memory_free(&memory);
 }
 
+/* Whatever came together: the kernel would miss what was read of the next frame. */
+static void O5_a_stream_is_read_to_the_border_of_two_frames_and_no_further(void **state) {
+    (void)state;
+    for (size_t cut = 0; cut < 60; cut++) {
+        int fd[2];
+        tcp_pair(4, fd);
+        struct stream *theirs = open_stream(fd[1], false);
+        struct error err;
+        struct span payload;
+        size_t count;
+        uint8_t octets[256] = "IKETCP", rest[256];
+        size_t first = 6 + esp_frame(octets + 6, 7, 20, 1), second = first + esp_frame(octets + first, 7, 40, 2);
+        size_t third = second + esp_frame(octets + second, 7, 30, 3);
+        size_t early = first + cut < second ? first + cut : second;
+        send_all(fd[0], octets, early);
+        collect(theirs, &payload, 1, 1, &count);
+        assert_int_equal(payload.length, 20);
+        assert_int_equal(stream_at_border(theirs), early == first);
+        send_all(fd[0], octets + early, third - early);
+        if (early > first) {
+            collect(theirs, &payload, 1, 1, &count);
+            assert_int_equal(payload.length, 40);
+        }
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(stream_read(theirs, &err), STREAM_AGAIN);
+        assert_true(stream_at_border(theirs));
+        size_t border = early > first ? second : first;
+        sleep_ms(5);
+        ssize_t left = recv(fd[1], rest, sizeof rest, MSG_PEEK | MSG_DONTWAIT);
+        assert_int_equal(left, third - border);
+        assert_memory_equal(rest, octets + border, (size_t)left);
+        stream_read_on(theirs); /* it does not go there after all */
+        collect(theirs, &payload, 1, 1, &count);
+        assert_int_equal(payload.length, border == first ? 40 : 30);
+        stream_free(theirs);
+        close(fd[0]);
+    }
+}
+
+/* On a kernel that has it the stream goes there; the tests in a guest see what it does then. */
+static void O5_a_stream_that_the_kernel_does_not_take_goes_on(void **state) {
+    (void)state;
+    struct ends ends = open_ends(4);
+    struct error err;
+    struct span payload;
+    size_t count;
+    uint8_t frame[64];
+    size_t length = esp_frame(frame, 7, 20, 1);
+    assert_false(stream_to_kernel(ends.theirs, &err)); /* before the prefix */
+    assert_int_equal(stream_write_frames(ends.ours, frame, length, &err), STREAM_OK);
+    collect(ends.theirs, &payload, 1, 1, &count);
+    assert_int_equal(stream_payloads(ends.theirs, &payload, 1, &count, &err), STREAM_OK);
+    assert_true(stream_at_border(ends.theirs));
+    assert_false(stream_to_kernel(ends.theirs, &err)); /* it does not rest */
+    stream_rest(ends.theirs);
+    assert_int_equal(stream_write_frames(ends.theirs, frame, length, &err), STREAM_AGAIN);
+    assert_int_equal(stream_send_ike(ends.theirs, span_of(frame, 10), &err), STREAM_OK); /* waits */
+    sleep_ms(5);
+    assert_int_equal(stream_read(ends.ours, &err), STREAM_AGAIN);
+    if (!stream_to_kernel(ends.theirs, &err)) {
+        assert_non_null(strstr(err.text, "espintcp"));
+        stream_read_on(ends.theirs);
+        assert_int_equal(stream_write_frames(ends.ours, frame, length, &err), STREAM_OK);
+        collect(ends.theirs, &payload, 1, 1, &count);
+        assert_int_equal(payload.length, 20);
+        assert_int_equal(stream_flush(ends.theirs, &err), STREAM_OK);
+    } else {
+        assert_int_equal(stream_flush(ends.theirs, &err), STREAM_OK);
+        uint8_t message[100] = {9};
+        assert_int_equal(stream_write_frames(ends.theirs, frame, length, &err), STREAM_AGAIN);
+        assert_int_equal(stream_send_ike(ends.ours, span_of(message, sizeof message), &err), STREAM_OK);
+        collect(ends.theirs, &payload, 1, 1, &count);
+        assert_int_equal(payload.length, 4 + sizeof message);
+    }
+    collect(ends.ours, &payload, 1, 1, &count);
+    assert_int_equal(payload.length, 4 + 10);
+    close_ends(ends);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(O5_a_stream_is_read_to_the_border_of_two_frames_and_no_further),
+        cmocka_unit_test(O5_a_stream_that_the_kernel_does_not_take_goes_on),
         cmocka_unit_test(S1_S13_prefix_and_first_message_leave_in_one_segment),
         cmocka_unit_test(S1_prefix_is_sent_once_and_never_by_the_Responder),
         cmocka_unit_test(S2_S11_nothing_is_accepted_before_the_prefix),
