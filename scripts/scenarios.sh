@@ -71,7 +71,7 @@ then_roam() {
     before=$(ike_spis)
     lab_cli west status
     title "west leaves its network: eth0 goes, eth1 comes with another address, where a firewall drops UDP; a ping runs"
-    in_west ping -n -i 0.1 -w 8 -W 1 -I 10.1.0.1 10.2.0.1 >"$lab_dir/ping-roam" &
+    in_west ping -n -i 0.1 -c 80 -W 1 -I 10.1.0.1 10.2.0.1 >"$lab_dir/ping-roam" &
     local ping=$!
     sleep 1
     lab_roam
