@@ -172,6 +172,20 @@ in_guest() {
     return "$(sed -n "s/^=== $number //p" "$lab_dir/guest.log")"
 }
 
+# load_through SECONDS: TCP through the tunnel to the guest, one way and the other
+load_through() {
+    local way
+    for way in '' --reverse; do
+        # between two tests the guest's server opens its port anew, and refuses meanwhile
+        wait_for 20 moved_through "$1" $way || { cat "$lab_dir/iperf3.json"; return 1; }
+    done
+}
+moved_through() {
+    in_west iperf3 --client 10.88.0.1 --bind 10.1.0.1 --time "$@" --json >"$lab_dir/iperf3.json"
+    "$lab_python" -c 'import json, sys
+assert json.load(open(sys.argv[1]))["end"]["sum_received"]["bytes"] > 1e5' "$lab_dir/iperf3.json"
+}
+
 # Said once when a test failed: what both sides logged.
 lab_show() {
     local log
