@@ -1,6 +1,6 @@
 /* stream.c: a stream from its making to its end, and reading. Payloads are handed out where they were read; what is left
  * of the last one moves to the front of a buffer that grows only when a read has filled it. Ten thousand idle streams must
- * cost little: who parks has no buffer, and the next one to read takes it. */
+ * cost little: who parks has no buffer, but remembers how large the next one should be, and the next one to read takes it. */
 #include "transport/stream_internal.h"
 
 #include <errno.h>
@@ -104,10 +104,16 @@ static void give_back(struct stream_memory *memory, uint8_t *in, size_t size) {
     *memory = (struct stream_memory){.spare = in, .size = size};
 }
 
+static size_t larger(size_t size) {
+    return size > IN_MOST / 4 ? IN_MOST : size * 4;
+}
+
 void stream_park(struct stream *s) {
     size_t left = s->filled - s->done;
-    if (s->in == NULL || s->parked)
+    if (s->in == NULL || (s->parked && s->done == 0))
         return;
+    if (!s->parked)
+        s->wanted = s->filled == s->in_size ? larger(s->in_size) : 0;
     uint8_t *rest = left > 0 ? malloc(left) : NULL;
     if (left > 0 && rest == NULL)
         return;
@@ -124,10 +130,8 @@ void stream_park(struct stream *s) {
 static bool unpark(struct stream *s) {
     size_t left = s->filled - s->done,
            size = s->kernel ? IN_MOST : IN_FIRST; /* what a message has no room for is lost */
-    while (size < IN_MOST && size / 4 < left)
-        size *= 4;
-    if (size > IN_MOST)
-        size = IN_MOST;
+    while (size < IN_MOST && (size / 4 < left || size < s->wanted))
+        size = larger(size);
     uint8_t *in = NULL;
     if (s->memory != NULL && s->memory->size >= size) {
         in = s->memory->spare;
@@ -161,7 +165,7 @@ static bool make_room(struct stream *s) {
     }
     if (!was_full || s->in_size == IN_MOST)
         return true;
-    size_t size = s->in_size > IN_MOST / 4 ? IN_MOST : s->in_size * 4;
+    size_t size = larger(s->in_size);
     uint8_t *in = realloc(s->in, size);
     if (in == NULL)
         return s->filled < s->in_size;

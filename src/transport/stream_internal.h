@@ -15,6 +15,7 @@ struct stream {
     struct stream_memory *memory; /* NULL: not shared */
     uint8_t *in; /* NULL: nothing is there */
     size_t in_size, done, filled;
+    size_t wanted; /* while it is parked: of the next buffer; 0: whatever is there */
     bool parked; /* `in` has no room for more */
     bool fresh; /* octets came with the stream: the first read takes them */
     bool to_border; /* reads no further than to the end of the frame that was begun */

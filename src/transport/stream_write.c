@@ -142,17 +142,20 @@ enum stream_result stream_flush(struct stream *s, struct error *err) {
     return result;
 }
 
-/* Keeps frames[sent..]: what ends the frame that was begun, and as many whole ones as there is room for. */
-static void keep_frames(struct stream *s, const uint8_t *frames, size_t length, size_t sent) {
-    size_t end = length;
+/* Keeps frames[sent..]: what ends the frame that was begun, and as many whole ones as there is room for. False: a frame was
+ * begun, and there is no memory for its end: nothing can follow it. */
+static bool keep_frames(struct stream *s, const uint8_t *frames, size_t length, size_t sent) {
+    size_t end = length, missing = frame_cut_at(frames, length, sent).missing;
     if (length - sent > s->esp.most)
         end = frame_cut_at(frames, length, sent + s->esp.most).whole;
     if (end <= sent)
-        return;
-    s->esp_begun = frame_cut_at(frames, length, sent).missing;
+        return true;
     uint8_t *at = stream_queue_add(&s->esp, end - sent);
-    if (at != NULL)
-        memcpy(at, frames + sent, end - sent);
+    if (at == NULL)
+        return missing == 0;
+    memcpy(at, frames + sent, end - sent);
+    s->esp_begun = missing;
+    return true;
 }
 
 enum stream_result stream_write_frames(struct stream *s, const uint8_t *frames, size_t length, struct error *err) {
@@ -170,11 +173,12 @@ enum stream_result stream_write_frames(struct stream *s, const uint8_t *frames, 
     add(&p, frames, length);
     size_t sent;
     enum stream_result result = send_pieces(s, &p, &sent, err);
-    if (result == STREAM_OK && sent < p.length)
-        keep_frames(s, frames, length, prefix_sent(s, sent));
-    else
-        (void)prefix_sent(s, sent);
-    return result;
+    bool whole = sent == p.length;
+    sent = prefix_sent(s, sent);
+    if (result != STREAM_OK || whole || keep_frames(s, frames, length, sent))
+        return result;
+    fail(err, OURS, 0, "memory is short for the rest of a frame that was begun");
+    return STREAM_FAILED;
 }
 
 /* Length and non-ESP marker. */
@@ -217,7 +221,8 @@ enum stream_result stream_send_ike(struct stream *s, struct span message, struct
     enum stream_result result = send_pieces(s, &p, &sent, err);
     bool whole = sent == p.length;
     sent = prefix_sent(s, sent);
-    if (result == STREAM_OK && !whole && !queue_ike(s, lead, message, sent)) /* can't be: the queue was empty */
-        return STREAM_FAILED;
-    return result;
+    if (result != STREAM_OK || whole || queue_ike(s, lead, message, sent))
+        return result;
+    fail(err, OURS, 0, "memory is short for the rest of an IKE message that was begun");
+    return STREAM_FAILED;
 }

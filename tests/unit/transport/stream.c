@@ -7,10 +7,19 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define QUEUE_MOST ((size_t)131072)
+
+static bool memory_is_short;
+void *__real_malloc(size_t); /* the linker's names (--wrap) */
+void *__wrap_malloc(size_t);
+
+void *__wrap_malloc(size_t size) {
+    return memory_is_short ? NULL : __real_malloc(size);
+}
 
 static struct stream *open_stream(int fd, bool originator) {
     struct error err;
@@ -386,6 +395,29 @@ static void frames_stay_whole_and_in_order_whatever_the_socket_takes(void **stat
     }
 }
 
+/* What follows a frame that has no end would be taken for its end. */
+static void where_memory_is_short_for_the_end_of_a_frame_the_stream_fails(void **state) {
+    (void)state;
+    int fd[2];
+    tcp_pair(4, fd);
+    shrink(fd[0], 8192);
+    struct stream *ours = open_stream(fd[0], true);
+    struct error err = {0};
+    uint8_t *frames = malloc((size_t)10 * 60003);
+    size_t length = 0;
+    for (uint32_t i = 1; i <= 10; i++)
+        length += esp_frame(frames + length, i, 60001, 1);
+    memory_is_short = true;
+    enum stream_result result = stream_write_frames(ours, frames, length, &err);
+    memory_is_short = false;
+    assert_int_equal(result, STREAM_FAILED);
+    assert_non_null(strstr(err.text, "memory is short"));
+    assert_false(stream_wants_write(ours));
+    free(frames);
+    stream_free(ours);
+    close(fd[1]);
+}
+
 static void ike_to_a_peer_that_never_reads_is_bounded(void **state) {
     (void)state;
     int fd[2];
@@ -476,6 +508,69 @@ static void S9_streams_that_share_memory_keep_their_parts_apart(void **state) {
         close(writer[i]);
     }
     stream_memory_free(&memory);
+}
+
+/* It waits for nothing: what a client says first must not stay for as long as it is silent afterwards. */
+static void what_came_with_a_stream_is_given_back_when_it_was_taken(void **state) {
+    (void)state;
+    struct stream_memory memory = {0};
+    uint8_t octets[64] = "IKETCP";
+    size_t length = 6 + esp_frame(octets + 6, 9, 24, 3), count;
+    struct stream_options options = {.transport = TRANSPORT_TCP,
+        .octets = span_of(octets, length),
+        .write_queue_max = QUEUE_MOST,
+        .memory = &memory};
+    int fd[2];
+    tcp_pair(4, fd);
+    struct error err;
+    struct span payload;
+    struct stream *theirs = stream_new(fd[1], &options, &err);
+    assert_non_null(theirs);
+    assert_int_equal(stream_read(theirs, &err), STREAM_OK);
+    assert_int_equal(stream_payloads(theirs, &payload, 1, &count, &err), STREAM_OK);
+    assert_int_equal(count, 1);
+    stream_park(theirs);
+    assert_int_equal(memory.size, length);
+    stream_free(theirs);
+    stream_memory_free(&memory);
+    close(fd[0]);
+}
+
+/* The first read fills the first buffer: the second one is as large as what waits. */
+static void a_stream_that_parks_after_each_read_still_reads_much_at_once(void **state) {
+    (void)state;
+    struct stream_memory memory = {0};
+    struct stream_options options = {.transport = TRANSPORT_TCP, .write_queue_max = QUEUE_MOST, .memory = &memory};
+    int fd[2], waiting = 0;
+    tcp_pair(4, fd);
+    struct error err;
+    struct stream *theirs = stream_new(fd[1], &options, &err);
+    assert_non_null(theirs);
+    uint8_t *octets = malloc(50000);
+    size_t length = 6, seen = 0;
+    memcpy(octets, "IKETCP", 6);
+    for (uint32_t i = 1; length + 1402 <= 50000; i++)
+        length += esp_frame(octets + length, i, 1400, (uint8_t)i);
+    send_all(fd[0], octets, length);
+    for (int i = 0; i < 5000 && waiting < (int)length; i++) {
+        assert_int_equal(ioctl(fd[1], FIONREAD, &waiting), 0);
+        sleep_ms(1);
+    }
+    assert_int_equal(waiting, length);
+    for (int reads = 0; reads < 2; reads++) {
+        assert_int_equal(stream_read(theirs, &err), STREAM_OK);
+        for (size_t count = 1; count > 0; seen += count) {
+            struct span payload[64];
+            assert_int_equal(stream_payloads(theirs, payload, 64, &count, &err), STREAM_OK);
+        }
+        stream_park(theirs);
+    }
+    assert_int_equal(seen, (length - 6) / 1402);
+    assert_true(memory.size >= 65536);
+    free(octets);
+    stream_free(theirs);
+    stream_memory_free(&memory);
+    close(fd[0]);
 }
 
 /* Whatever came together: the kernel would miss what was read of the next frame. */
@@ -569,10 +664,13 @@ int main(void) {
         cmocka_unit_test(S7_every_length_is_read_while_the_buffer_grows),
         cmocka_unit_test(S8_a_message_cut_off_by_the_end_is_discarded),
         cmocka_unit_test(S9_streams_that_share_memory_keep_their_parts_apart),
+        cmocka_unit_test(a_stream_that_parks_after_each_read_still_reads_much_at_once),
+        cmocka_unit_test(what_came_with_a_stream_is_given_back_when_it_was_taken),
         cmocka_unit_test(S9_octets_one_at_a_time_give_the_same_messages),
         cmocka_unit_test(octets_read_before_it_had_an_owner_come_first),
         cmocka_unit_test(ike_overtakes_esp_only_at_the_border_of_a_frame),
         cmocka_unit_test(frames_stay_whole_and_in_order_whatever_the_socket_takes),
+        cmocka_unit_test(where_memory_is_short_for_the_end_of_a_frame_the_stream_fails),
         cmocka_unit_test(ike_to_a_peer_that_never_reads_is_bounded),
         cmocka_unit_test(what_was_queued_arrives_before_the_FIN_though_octets_were_unread),
         cmocka_unit_test(a_reset_is_a_failure_with_a_sentence),
