@@ -82,13 +82,13 @@ void lend_over(struct link *link) {
         return;
     link->lending = LEND_OURS;
     stream_read_on(link->stream);
-    link->full = false;
     if (rested && !link->held)
         event_add(link->readable, NULL);
     if (!flush(link))
         return;
     outlet_ready(link->worker, &link->outlet);
-    outbound_serve(link->worker);
+    /* Not from here: others may be lost by it, while somebody looks through links. */
+    event_active(link->worker->on_serve, EV_TIMEOUT, 0);
 }
 
 void lend_retry(struct link *link) {

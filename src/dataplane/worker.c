@@ -20,13 +20,18 @@ bool allowance_take(struct allowance *allowance, uint64_t now) {
     return true;
 }
 
+/* Looked at last: what told of it may have been read just now. */
+static void end_if_wanted(struct worker *worker) {
+    if (atomic_load(&worker->stop))
+        event_base_loopbreak(worker->base);
+}
+
 static void on_command(evutil_socket_t fd, short what, void *context) {
     (void)fd;
     (void)what;
     struct worker *worker = context;
     commands_run(worker);
-    if (atomic_load(&worker->stop)) /* looked at last: what told of it may have been read just now */
-        event_base_loopbreak(worker->base);
+    end_if_wanted(worker);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context) {
@@ -36,6 +41,7 @@ static void on_retry(evutil_socket_t fd, short what, void *context) {
     links_retry(worker);
     udp_retry(worker);
     commands_run(worker);
+    end_if_wanted(worker); /* while a command waits for room nobody is told of others */
 }
 
 static void on_ending(evutil_socket_t fd, short what, void *context) {

@@ -42,6 +42,10 @@ static struct esp_sa *sa_new(uint32_t in, uint32_t out, const struct pair_mode *
     return sa;
 }
 
+struct esp_sa *pair_sa(uint32_t in, uint32_t out) {
+    return sa_new(in, out, &usual);
+}
+
 void post(struct side *side, struct worker_command command) {
     for (int i = 0; i < PATIENCE_MS; i++) {
         if (worker_post(side->worker, &command))

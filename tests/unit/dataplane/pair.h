@@ -36,6 +36,7 @@ struct pair_mode {
 struct pair pair_open_as(struct pair_mode);
 struct pair pair_open(void); /* workers, anchors without a carrier, the SA on both */
 void pair_close(struct pair *);
+struct esp_sa *pair_sa(uint32_t in, uint32_t out); /* one more, with the same keys; the caller's */
 /* Another device of the same workers, with an anchor (`carrier`) and an SA of its own. The ends' TUNs are the caller's. */
 struct pair pair_device(const struct pair *, uint32_t device, uint32_t anchor, struct carrier carrier);
 void post(struct side *, struct worker_command);

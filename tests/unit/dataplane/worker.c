@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "transport/transport.h"
@@ -417,6 +418,33 @@ static void what_was_never_carried_out_is_freed(void **state) {
     pair_close(&pair); /* the sanitizers look for leaks */
 }
 
+/* Nobody reads reports any more when a worker is to end: one whose command waits for room among them must hear of it. */
+static void a_worker_that_waits_for_room_among_its_reports_ends_when_it_is_told_to(void **state) {
+    (void)state;
+    struct pair pair = pair_open();
+    struct worker_command ask = {.kind = WORKER_TRAFFIC, .fd = -1};
+    for (int refused = 0; refused < 50;) { /* each command brings a report, until neither ring takes one more */
+        ask.traffic =
+            (struct traffic_command){.verb = TRAFFIC_INSTALL, .anchor = ANCHOR + 1, .sa = pair_sa(0x3000, 0x4000)};
+        if (worker_post(pair.west.worker, &ask))
+            continue;
+        esp_sa_free(ask.traffic.sa);
+        refused++;
+        usleep(1000);
+    }
+    pair_close(&pair); /* the test's deadline sees whether it does */
+}
+
+/* Both workers have nothing to do. */
+static void assert_idle(void) {
+    struct timespec before, after;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    usleep(300000);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    int64_t ns = (int64_t)(after.tv_sec - before.tv_sec) * 1000000000 + (after.tv_nsec - before.tv_nsec);
+    assert_in_range(ns, 0, 100000000);
+}
+
 /* To the monitor and back, without the kernel: packets wait in the socket, the numbers are right, IKE waits as well. */
 static void O5_a_stream_that_is_lent_rests_with_its_numbers_and_goes_on_when_it_comes_back(void **state) {
     (void)state;
@@ -462,6 +490,7 @@ static void O5_a_stream_that_is_lent_rests_with_its_numbers_and_goes_on_when_it_
     tun_get(&pair.east, &packet);
     both_ways(&pair, 3);
     assert_true(esp_sa_numbers(pair.east.sa).out > numbers.out);
+    assert_idle();
     pair_close(&pair);
 }
 
@@ -484,6 +513,7 @@ int main(void) {
         cmocka_unit_test(what_comes_out_of_a_device_goes_into_the_same_one_at_the_other_end),
         cmocka_unit_test(an_icmp_answer_goes_to_the_device_that_asked),
         cmocka_unit_test(what_was_never_carried_out_is_freed),
+        cmocka_unit_test(a_worker_that_waits_for_room_among_its_reports_ends_when_it_is_told_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
