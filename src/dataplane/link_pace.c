@@ -19,7 +19,8 @@ static bool ask(const struct link *link, struct pace_sample *sample) {
         .rtt = info.tcpi_rtt,
         .rtt_min = info.tcpi_min_rtt,
         .waits = queue_line_waits(&link->outlet.line),
-        .delivered = (uint64_t)info.tcpi_delivered * info.tcpi_snd_mss}; /* those behind a hole as well */
+        .delivered = info.tcpi_delivered, /* those behind a hole as well */
+        .segment = info.tcpi_snd_mss};
     return true;
 }
 

@@ -34,7 +34,7 @@ static void smooth(struct pace *pace, const struct pace_sample *sample, uint64_t
     pace->stood = stands;
     if (!stood || !stands || passed == 0 || passed > STALE_US + sample->rtt)
         return;
-    uint64_t rate = (sample->delivered - last.delivered) * 1000000 / passed;
+    uint64_t rate = (uint64_t)(sample->delivered - last.delivered) * sample->segment * 1000000 / passed;
     unsigned worse = queue > 2 * aim ? BETTER : WORSE; /* a queue so long is never empty for a moment */
     if (rate > pace->arrives) /* sooner: a host that was busy elsewhere for a while says nothing of the line */
         pace->arrives += pace->arrives == 0 ? rate : (rate - pace->arrives) / BETTER;

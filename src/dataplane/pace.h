@@ -14,7 +14,8 @@
 struct pace_sample { /* of TCP_INFO */
     uint64_t now; /* us */
     uint32_t rtt, rtt_min; /* us */
-    uint64_t delivered; /* octets that arrived since the stream began */
+    uint32_t delivered; /* segments that arrived since the stream began; begins anew at 2^32 */
+    uint32_t segment; /* octets of one, which a path may change at any time */
     bool waits; /* there is more than the socket takes; else whoever sends is what is slow */
 };
 struct pace {

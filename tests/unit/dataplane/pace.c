@@ -15,6 +15,7 @@
 struct line {
     double rate, rtt_min; /* octets a second; us */
     double queue, delivered; /* octets */
+    uint32_t segment, segments; /* octets of one, 0: 1; how many arrived */
     double extra; /* us that others' queue adds */
     double sender; /* octets a second that the sender can do at most; 0: any */
     uint64_t now;
@@ -30,13 +31,16 @@ static void step(struct line *line, struct pace *pace) {
     line->queue = there - leaves;
     if (line->queue > line->rate * QUEUE_FULL_US / 1e6)
         line->queue = line->rate * QUEUE_FULL_US / 1e6;
+    uint32_t segment = line->segment > 0 ? line->segment : 1;
     line->delivered += leaves;
+    line->segments += (uint32_t)(leaves / segment);
     line->now += STEP_US;
     struct pace_sample sample = {.now = line->now,
         .rtt = (uint32_t)(line->rtt_min + line->extra + line->queue / line->rate * 1e6),
         .rtt_min = (uint32_t)line->rtt_min,
         .waits = !limited,
-        .delivered = (uint64_t)line->delivered};
+        .delivered = line->segments,
+        .segment = segment};
     pace_update(pace, &sample);
 }
 
@@ -112,6 +116,23 @@ static void a_sender_that_is_busy_elsewhere_is_not_paced_down_to_what_it_did(voi
     assert_true(pace.rate == 0 || pace.rate > 12000000);
 }
 
+/* The path takes less, or more: what arrived before was not so many octets fewer. The count of segments begins anew, too. */
+static void segments_of_another_length_and_many_of_them_say_nothing_of_the_line(void **state) {
+    (void)state;
+    static const uint32_t segments[] = {1448, 1348, 1448, 536};
+    struct line line = {.rate = 12.5e6, .rtt_min = 500, .segments = UINT32_MAX - 45000, .now = 1};
+    struct pace pace;
+    pace_init(&pace);
+    for (size_t i = 0; i < sizeof segments / sizeof segments[0]; i++) {
+        line.segment = segments[i];
+        run(&line, &pace, i == 0 ? 4000 : 500);
+        for (int step_at = 0; step_at < 300; step_at++) {
+            step(&line, &pace);
+            assert_in_range(pace.rate, 6000000, 25000000);
+        }
+    }
+}
+
 /* A few pings, some of which wait because the peer's processor is busy, and then a download. */
 static void round_trips_that_a_busy_host_makes_long_do_not_pace_what_was_never_full(void **state) {
     (void)state;
@@ -152,6 +173,7 @@ int main(void) {
         cmocka_unit_test(without_a_queue_nothing_is_paced_nor_bounded_more_than_at_first),
         cmocka_unit_test(what_waits_in_the_socket_is_some_milliseconds_of_the_line),
         cmocka_unit_test(a_sender_that_is_busy_elsewhere_is_not_paced_down_to_what_it_did),
+        cmocka_unit_test(segments_of_another_length_and_many_of_them_say_nothing_of_the_line),
         cmocka_unit_test(round_trips_that_a_busy_host_makes_long_do_not_pace_what_was_never_full),
         cmocka_unit_test(a_queue_that_is_others_is_met_with_congestion_control_alone),
     };
