@@ -213,7 +213,8 @@ struct peer {
     struct child *drained; /* that were replaced and deleted, until what was under way has come; newest first */
     struct stream *streams; /* that it owns */
     struct carrier carrier;
-    struct path *path; /* an Initiator's own; a Responder has no choice: peers.no_path, which stays as it is */
+    struct path *path; /* an Initiator's own; a Responder has no choice: peers.no_path, which stays as it is, until it
+                        * begins itself (peer_own_path) */
     struct redirect redirect;
     struct error why; /* of the end */
     struct timer timer;
@@ -285,6 +286,7 @@ bool claim_taken(const void *peers, const struct ike_config *, const struct iden
 /* life.c */
 struct peer *peer_new(struct peers *, struct conn *, bool initiator);
 void peer_free(struct peers *, struct peer *); /* what is left of it after peer_over */
+bool peer_own_path(struct peers *, struct peer *); /* for a Responder that begins now; false: no memory */
 void peer_touch(struct peers *, struct peer *);
 void peer_over(struct peers *, struct peer *); /* unlinks it from everything; freed by the next call */
 void peer_settle(struct peers *, struct peer *); /* sets its timer */

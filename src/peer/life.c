@@ -49,6 +49,17 @@ struct peer *peer_new(struct peers *peers, struct conn *conn, bool initiator) {
     return peer;
 }
 
+bool peer_own_path(struct peers *peers, struct peer *peer) {
+    if (peer->path != &peers->no_path)
+        return true;
+    struct path *path = calloc(1, sizeof *path);
+    if (!path)
+        return false;
+    path_init(path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
+    peer->path = path;
+    return true;
+}
+
 void peer_touch(struct peers *peers, struct peer *peer) {
     if (peer->dirty)
         return;

@@ -177,8 +177,6 @@ static bool wants_restart(const struct peer *peer, const struct ike_event *event
 }
 
 static void begin_again(struct peers *peers, struct peer *peer, bool at_once) {
-    if (!peer->initiator)
-        path_init(peer->path, &peer->conn->config.path, &peer->conn->memory, peers->network, peers->random);
     peer->initiator = peer->persistent = true;
     peer->tries = 0;
     redirect_forget(peer);
@@ -207,7 +205,8 @@ static void lost(struct peers *peers, struct peer *peer, const struct ike_event 
         peer_down(peers, peer, &event->error, text);
         return;
     }
-    if (!wants_restart(peer, event) || !may_try_again(peers, peer) || peer->conn->up > 0) {
+    if (!wants_restart(peer, event) || !may_try_again(peers, peer) || peer->conn->up > 0 ||
+        !peer_own_path(peers, peer)) {
         peer_down(peers, peer, &event->error, text);
         return;
     }

@@ -330,6 +330,49 @@ static void when_both_sides_begin_one_ike_sa_stays_and_both_agree_on_it(void **s
     }
 }
 
+static void name_after(struct peer_config *config, const struct net_end *other, const char *host) {
+    net_config(config, EAST);
+    snprintf(config->name, sizeof config->name, "%s", host);
+    snprintf(config->remote_host, sizeof config->remote_host, "%s", host);
+    config->may_initiate = true;
+    config->start = PEER_START_AUTO;
+    config->path.tcp = PATH_YES;
+    config->ike.remote_id = other->config->ike.local_id;
+    config->ike.child[0].remote = other->config->ike.child[0].local;
+}
+
+/* East was called by both, hears from both that it is over, and calls both: what one does is nothing to the other. */
+static void responders_that_begin_anew_have_a_path_each(void **state) {
+    struct net *net = *state;
+    static struct peer_config config[2];
+    static const int clients[] = {WEST, NORTH};
+    size_t found;
+    name_after(&config[0], &net->end[WEST], "west");
+    name_after(&config[1], &net->end[NORTH], "north");
+    net->tcp_refused = true; /* east's own first attempts fail */
+    net_take(net, EAST, peers_configure(net->end[EAST].peers, net->now, config, 2));
+    net_run(net, SECOND);
+    net->tcp_refused = false;
+    for (int i = 0; i < 2; i++) {
+        net->end[clients[i]].config->path.tcp = PATH_YES;
+        net_configure(net, clients[i]);
+        net_up(net, clients[i]);
+    }
+    net_run(net, SECOND);
+    assert_int_equal(net_totals(net, EAST).child_sas, 2);
+    for (int i = 0; i < 2; i++)
+        net_take(net, clients[i], peers_down(net->end[clients[i]].peers, net->now, "office", &found));
+    net_run(net, 15 * SECOND);
+    assert_int_equal(net_totals(net, EAST).child_sas, 2);
+    net_cut(net); /* east opens both again, each to where it was */
+    net_run(net, 3 * SECOND);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(net_status(net, clients[i])->reconnects, 1);
+        assert_true(net_ping(net, EAST, clients[i]));
+        assert_true(net_ping(net, clients[i], EAST));
+    }
+}
+
 static void a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -483,6 +526,7 @@ int main(void) {
         T(a_shutdown_deletes_politely_and_within_two_seconds_even_when_nobody_answers),
         T(two_clients_at_once_have_their_own_sas),
         T(when_both_sides_begin_one_ike_sa_stays_and_both_agree_on_it),
+        T(responders_that_begin_anew_have_a_path_each),
         T(a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used),
         T(authentic_esp_is_life_enough_and_spares_the_liveness_check),
         T(the_most_specific_connection_is_taken_by_the_identity),
