@@ -2,18 +2,20 @@
  * wins, the first of the file among equals. */
 #include "peer/internal.h"
 
-/* How well the remote's address fits; -1: not at all. */
+/* How well the remote's address fits, and behind that ours; -1: not at all. What %defaultroute was when the file was read it
+ * may be no longer, and another connection may be meant for that very address. */
 static int address_fits(const struct conn *conn, const struct carrier *carrier) {
     const struct peer_config *config = &conn->config;
     bool refused = (carrier->transport == TRANSPORT_UDP && !config->accept_udp) ||
                    (carrier->transport == TRANSPORT_TCP && !config->accept_tcp); /* TLS: who listens for it wants it */
     if (conn->gone || refused)
         return -1;
-    if (!address_is_any(&config->local) && !address_same_host(&config->local, &carrier->local))
+    bool ours = address_is_any(&config->local) || address_same_host(&config->local, &carrier->local);
+    if (!ours && !(config->local_may_change && config->local.family == carrier->local.family))
         return -1;
-    if (config->remote_any.length == 0)
-        return 0;
-    return prefix_contains(&config->remote_any, &carrier->remote) ? config->remote_any.length : -1;
+    if (config->remote_any.length > 0 && !prefix_contains(&config->remote_any, &carrier->remote))
+        return -1;
+    return 2 * config->remote_any.length + ours;
 }
 
 struct conn *choose_by_address(const struct peers *peers, const struct carrier *carrier) {
@@ -75,7 +77,7 @@ struct conn *choose_by_identity(const struct peers *peers, const struct peer *pe
         if (address < 0 || here == 0 || there == 0 || !allows_suite(conn, &info))
             continue;
         /* The remote's name says more than its address, and that more than what it calls us. */
-        int fits = (there * 256 + address) * 4 + here * 2 + (conn == peer->conn);
+        int fits = (there * 512 + address) * 4 + here * 2 + (conn == peer->conn);
         if (fits > most) {
             best = conn;
             most = fits;

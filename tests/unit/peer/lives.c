@@ -373,6 +373,45 @@ static void responders_that_begin_anew_have_a_path_each(void **state) {
     }
 }
 
+/* %defaultroute: east's own address is another one than when its configuration was read. */
+static void a_gateway_whose_own_address_changed_is_called_at_the_new_one(void **state) {
+    struct net *net = *state;
+    struct peer_config *config = net->end[EAST].config;
+    snprintf(net->end[WEST].config->remote_host, sizeof config->remote_host, "gateway");
+    config->local = net->end[EAST].outer;
+    net_configure(net, EAST);
+    net_configure(net, WEST);
+    net->end[EAST].outer.octets[3] = 7;
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 0); /* left=192.0.2.2 means that address */
+    config->local_may_change = true;
+    config->revision++;
+    net_configure(net, EAST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_count(net, WEST, PEER_UP, 0), 1);
+    assert_true(net_ping(net, WEST, EAST));
+}
+
+/* Of two that would do, the one that is meant for the address at which we are called. */
+static void a_connection_for_this_very_address_goes_before_one_that_may_change(void **state) {
+    struct net *net = *state;
+    static struct peer_config config[2];
+    for (int i = 0; i < 2; i++) {
+        net_config(&config[i], EAST);
+        config[i].local = net->end[EAST].outer;
+    }
+    snprintf(config[0].name, sizeof config[0].name, "roams");
+    config[0].local.octets[3] = 9;
+    config[0].local_may_change = true;
+    net_take(net, EAST, peers_configure(net->end[EAST].peers, net->now, config, 2));
+    net_configure(net, WEST);
+    net_up(net, WEST);
+    net_run(net, 3 * SECOND);
+    assert_string_equal(net_status(net, EAST)->name, "office");
+}
+
 static void a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used(void **state) {
     struct net *net = *state;
     over_tcp(net);
@@ -527,6 +566,8 @@ int main(void) {
         T(two_clients_at_once_have_their_own_sas),
         T(when_both_sides_begin_one_ike_sa_stays_and_both_agree_on_it),
         T(responders_that_begin_anew_have_a_path_each),
+        T(a_gateway_whose_own_address_changed_is_called_at_the_new_one),
+        T(a_connection_for_this_very_address_goes_before_one_that_may_change),
         T(a_responder_goes_on_with_the_old_child_sa_until_the_new_one_is_used),
         T(authentic_esp_is_life_enough_and_spares_the_liveness_check),
         T(the_most_specific_connection_is_taken_by_the_identity),
