@@ -24,11 +24,20 @@ static bool is_among(const struct address *address, const struct path_target *ta
     return false;
 }
 
+/* A move tries addresses that the peer told of as well: those are no other gateway's. */
+static bool still_has(const struct path *path, const struct path_target *target, size_t count) {
+    size_t first = path->moving ? 0 : path->current, end = path->moving ? path->targets : path->current + 1;
+    for (size_t i = first; i < end; i++)
+        if (is_among(&path->target[i].remote, target, count))
+            return true;
+    return false;
+}
+
 void gateway_resolved(struct peers *peers, struct peer *peer, const struct path_target *target, size_t count) {
     if (count == 0 || peer->path->targets == 0 || !(peer->path->reconnecting || peer->path->moving))
         return; /* no answer, or it is reached again */
     const struct address *present = &peer->path->target[peer->path->current].remote;
-    if (address_is_any(present) || address_is_any(&target->remote) || is_among(present, target, count))
+    if (address_is_any(present) || address_is_any(&target->remote) || still_has(peer->path, target, count))
         return;
     char text[ADDRESS_TEXT_MAX];
     peer_touch(peers, peer);

@@ -372,6 +372,21 @@ static void lose_first_address(struct net *net, int end) {
     net_break_silently(net);
 }
 
+/* The name still has the address that is dead: what the peer told of is no other gateway's, and is tried in its turn. */
+static void a_name_that_has_not_changed_does_not_hold_up_the_search_for_another_way(void **state) {
+    struct net *net = *state;
+    net->end[WEST].config->path.tcp = PATH_NO;
+    snprintf(net->end[WEST].config->remote_host, sizeof net->end[WEST].config->remote_host, "gateway");
+    set_addresses(net, EAST, 99);
+    struct peer_status before = up(net);
+    lose_first_address(net, EAST);
+    net_move(net, WEST, 77);
+    net_run(net, 2 * SECOND); /* the dead one has 1.5 s */
+    assert_null(net_said(net, WEST, "gateway is 192.0.2.2 now"));
+    assert_int_equal(net_status(net, WEST)->remote.octets[3], 99);
+    assert_same_sa(net, &before);
+}
+
 static void the_gateway_loses_its_first_address_and_the_same_sa_goes_on_at_another_one(void **state) {
     struct net *net = *state;
     for (int told_later = 0; told_later < 2; told_later++)
@@ -445,6 +460,8 @@ static void an_address_that_was_taken_back_is_not_tried(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_name_that_has_not_changed_does_not_hold_up_the_search_for_another_way, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(
             the_gateway_loses_its_first_address_and_the_same_sa_goes_on_at_another_one, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(addresses_that_are_of_no_use_to_the_peer_are_not_told, net_setup, net_teardown),
