@@ -8,14 +8,22 @@
 #define HINT_AGAIN_MS (10 * SECOND) /* from one test to the next */
 #define HINTS_OVER_UDP 2u /* nobody says it just once */
 
-/* A question to the peer, or the one that waits already goes out again; over a stream it is on its way (K1). */
+/* What a question takes: not what carries the peer, while the SAs look for another way. */
+static const struct carrier *way_of(const struct peer *peer) {
+    const struct sa *sa = peer_sa(peer);
+    return sa ? peer_way(peer, sa) : &peer->carrier;
+}
+
+/* A question to the peer, or the one that waits already goes out again; over a stream it is on its way (K1), and a move sends
+ * its own again. */
 static void ask(struct peers *peers, struct peer *peer) {
     const struct sa *sa = peer_sa(peer);
+    const struct carrier *way = way_of(peer);
     if (!sa)
         return;
     if (!ike_sa_awaits_answer(sa->ike))
         exchange_liveness(peers, peer);
-    else if (peer->carrier.transport == TRANSPORT_UDP)
+    else if (way->transport == TRANSPORT_UDP && way == &peer->carrier)
         exchange_carried(peers, peer, NULL);
 }
 
@@ -32,7 +40,7 @@ static void end_test(struct peers *peers, struct doubt *doubt) {
 
 void doubt_hint(struct peers *peers, struct peer *peer) {
     struct doubt *doubt = &peer->doubt;
-    if (peer->phase != PHASE_UP || peer->losing || peer->carrier.transport == TRANSPORT_NONE ||
+    if (peer->phase != PHASE_UP || peer->losing || way_of(peer)->transport == TRANSPORT_NONE ||
         peers->now < doubt->no_test_before || renewal_of(peers, peer))
         return;
     peer_touch(peers, peer);
@@ -43,7 +51,7 @@ void doubt_hint(struct peers *peers, struct peer *peer) {
     doubt->hints = 1;
     char text[CARRIER_TEXT_MAX];
     action_say(peers, peer, STEP_NO_ANSWER, "%s says that it does not know us; that may be forged, so it is asked",
-        carrier_text(&peer->carrier, text));
+        carrier_text(way_of(peer), text));
     ask(peers, peer);
 }
 
@@ -60,7 +68,7 @@ void doubt_again(struct peers *peers, struct peer *peer) {
 }
 
 static bool insistent(const struct peer *peer) {
-    return peer->doubt.hints >= (peer->carrier.transport == TRANSPORT_UDP ? HINTS_OVER_UDP : 1);
+    return peer->doubt.hints >= (way_of(peer)->transport == TRANSPORT_UDP ? HINTS_OVER_UDP : 1);
 }
 
 void doubt_wake(struct peers *peers, struct peer *peer) {

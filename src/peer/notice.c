@@ -83,15 +83,15 @@ static struct sa *sa_by_spis(const struct peers *peers, const struct ike_header 
     return sa && ike_sa_role(sa->ike) == IKE_RESPONDER && ike_sa_spi_i(sa->ike) == header->spi_i ? sa : NULL;
 }
 
-/* Only the answer to a request that waits for one, from where it went. */
+/* Only the answer to a request that waits for one, from where it went: that is another way while the SAs look for one. */
 static struct peer *peer_of_ike_spis(
     struct peers *peers, const struct carrier *carrier, const struct stream *stream, const struct ike_header *header) {
     struct sa *sa = sa_by_spis(peers, header);
     if (!sa || sa != peer_sa(sa->peer) || !ike_sa_awaits_answer(sa->ike))
         return NULL;
-    if (stream ? stream->owner != sa->peer : sa->peer->over_stream)
-        return NULL;
-    return address_same_host(&sa->peer->carrier.remote, &carrier->remote) ? sa->peer : NULL;
+    const struct carrier *way = peer_way(sa->peer, sa);
+    bool over_udp = way->transport == TRANSPORT_UDP && address_same_host(&way->remote, &carrier->remote);
+    return (stream ? stream->owner == sa->peer : over_udp) ? sa->peer : NULL;
 }
 
 static bool has_outbound(const struct peer *peer, uint32_t spi) {

@@ -387,6 +387,28 @@ static void a_name_that_has_not_changed_does_not_hold_up_the_search_for_another_
     assert_same_sa(net, &before);
 }
 
+static void a_gateway_that_restarted_is_noticed_while_the_sas_look_for_another_way(void **state) {
+    struct net *net = *state;
+    net->udp_blocked = true;
+    with_mobike(net);
+    net_bring_up(net);
+    uint64_t spi = net_status(net, WEST)->ike.spi_i;
+    net_run(net, 5 * SECOND);
+    net->udp_blocked = false;
+    net->tcp_refused = true;
+    net_restart(net, EAST);
+    net_configure(net, EAST);
+    net_run(net, 20 * SECOND);
+    if (net_status(net, WEST)->ike.spi_i == spi)
+        net_print(net);
+    assert_true(net_status(net, WEST)->ike.spi_i != spi);
+    assert_int_equal(net_totals(net, WEST).peers, 1);
+    assert_int_equal(net_totals(net, EAST).peers, 1);
+    assert_true(net_ping(net, WEST, EAST));
+    assert_true(net_ping(net, EAST, WEST));
+    net->tcp_refused = false;
+}
+
 static void the_gateway_loses_its_first_address_and_the_same_sa_goes_on_at_another_one(void **state) {
     struct net *net = *state;
     for (int told_later = 0; told_later < 2; told_later++)
@@ -462,6 +484,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             a_name_that_has_not_changed_does_not_hold_up_the_search_for_another_way, net_setup, net_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_gateway_that_restarted_is_noticed_while_the_sas_look_for_another_way, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(
             the_gateway_loses_its_first_address_and_the_same_sa_goes_on_at_another_one, net_setup, net_teardown),
         cmocka_unit_test_setup_teardown(addresses_that_are_of_no_use_to_the_peer_are_not_told, net_setup, net_teardown),
