@@ -86,7 +86,7 @@ static bool grow(struct table *table) {
 }
 
 bool table_put(struct table *table, uint64_t key, void *value) {
-    if ((table->count + 1) * 2 > table->capacity && !grow(table))
+    if (!table_get(table, key) && (table->count + 1) * 2 > table->capacity && !grow(table))
         return false;
     struct table_slot *slot = &table->slot[find(table, key)];
     table->count += slot->value == NULL;

@@ -39,6 +39,25 @@ static void a_table_holds_what_was_put_and_nothing_that_was_removed(void **state
     table_free(&table);
 }
 
+/* Who replaces relies on it: nothing can fail. */
+static void replacing_in_a_table_that_is_full_needs_no_memory(void **state) {
+    (void)state;
+    struct table table;
+    static char first, second;
+    table_init(&table, (const uint64_t[2]){1, 2});
+    assert_true(table_put(&table, 0, &first));
+    size_t capacity = table.capacity;
+    for (uint64_t key = 1; key < capacity / 2; key++)
+        assert_true(table_put(&table, key, &first));
+    assert_int_equal(table.capacity, capacity); /* one more would not fit */
+    assert_true(table_put(&table, 0, &second));
+    assert_int_equal(table.capacity, capacity);
+    assert_ptr_equal(table_get(&table, 0), &second);
+    assert_true(table_put(&table, capacity, &first));
+    assert_true(table.capacity > capacity);
+    table_free(&table);
+}
+
 static void a_table_hash_depends_on_its_secret_and_on_every_octet(void **state) {
     (void)state;
     const uint64_t one[2] = {1, 2}, two[2] = {1, 3};
@@ -75,6 +94,7 @@ static void the_earliest_timer_is_always_first(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_holds_what_was_put_and_nothing_that_was_removed),
+        cmocka_unit_test(replacing_in_a_table_that_is_full_needs_no_memory),
         cmocka_unit_test(a_table_hash_depends_on_its_secret_and_on_every_octet),
         cmocka_unit_test(the_earliest_timer_is_always_first),
     };
