@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESOLUTIONS_MAX 64
+#define NAMES_MAX 64 /* that are looked up at once, each over sockets of its own; an address needs none */
 
 struct resolution {
     LIST_ENTRY(resolution) next;
@@ -15,6 +15,7 @@ struct resolution {
     struct address local; /* as configured; unspecified: any */
     uint8_t family; /* of ours; 0: any */
     struct lookup *lookup; /* NULL: done */
+    bool is_name;
     bool by_proxy; /* without an address there is still its proxy */
     struct path_target target[PATH_TARGETS_MAX];
     size_t found, asked, targets; /* addresses found; asked about; with a way to them */
@@ -86,17 +87,25 @@ static void on_found(void *context, const struct address *list, size_t count, co
         ask_source(resolution);
 }
 
+static bool is_name(const char *host) {
+    struct address address;
+    struct error ignored;
+    return !address_parse(host, &address, &ignored);
+}
+
 void resolve_begin(struct engine *engine, const struct peer_action *action) {
-    size_t count = 0;
+    size_t names = 0;
+    bool name = is_name(action->host);
     struct resolution *resolution;
-    LIST_FOREACH(resolution, &engine->resolutions, next)
-    count++;
-    resolution = count < RESOLUTIONS_MAX ? calloc(1, sizeof *resolution) : NULL;
+    LIST_FOREACH(resolution, &engine->resolutions, next) {
+        names += resolution->is_name;
+    }
+    resolution = !name || names < NAMES_MAX ? calloc(1, sizeof *resolution) : NULL;
     if (resolution == NULL) {
         log_error("too many names are being resolved: %s is not", action->host); /* the path gives up in time */
         return;
     }
-    *resolution = (struct resolution){.engine = engine, .peer = action->peer};
+    *resolution = (struct resolution){.engine = engine, .peer = action->peer, .is_name = name};
     snprintf(resolution->host, sizeof resolution->host, "%s", action->host);
     const struct peer_config *config = engine_connection(engine, action->connection);
     if (config != NULL && !config->local_may_change)
