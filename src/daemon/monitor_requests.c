@@ -77,8 +77,10 @@ bool monitor_serve_record(struct monitor *m, size_t length, struct monitor_answe
         fail(&a->error, OURS, 0, "more than %u requests a second to the monitor", (unsigned)REQUESTS_PER_SECOND);
     else
         permit->serve(m, &q, a);
-    if (q.kind == REQUEST_ESP_SET)
+    if (q.kind == REQUEST_ESP_SET) {
         wipe(&q.esp, sizeof q.esp);
+        wipe(m->record, length);
+    }
     return true;
 }
 

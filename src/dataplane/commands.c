@@ -81,7 +81,7 @@ static void apply(struct worker *worker, const struct worker_command *command) {
     case WORKER_LEND:
         link = link_find(worker, command->carrier.stream);
         if (link != NULL)
-            lend_begin(link, command->traffic.anchor);
+            lend_begin(link, command->traffic.anchor, command->round);
         break;
     case WORKER_KERNEL:
         link = link_find(worker, command->carrier.stream);

@@ -45,7 +45,7 @@ enum worker_command_kind {
     WORKER_TUN, /* device, fd, mtu, offload: its TUN queue from now on; fd -1: it has none any more */
     WORKER_DEMAND, /* octets: an array of struct worker_demand (malloc'd, the worker's from now on); replaces the one before.
                     * Packets to one of these that no SA takes are reported as WORKER_ONDEMAND; others get an ICMP answer */
-    WORKER_LEND, /* carrier.stream, traffic.anchor: the kernel is to have the stream and the SAs of its anchor; both rest from
+    WORKER_LEND, /* carrier.stream, traffic.anchor, round: the kernel is to have the stream and the SAs of its anchor; both rest from
                   * the next border of two frames on, and WORKER_LENT says so. Nothing, if the stream is gone */
     WORKER_KERNEL, /* carrier.stream, which rests: it is the kernel's. One that can't be is gone (WORKER_STREAM_GONE) */
     WORKER_RETURN, /* carrier.stream: is read again if it rests; octets: an array of struct esp_numbers (malloc'd, freed by the
@@ -68,6 +68,7 @@ struct worker_command {
     size_t length;
     uint32_t device, mtu;
     bool offload;
+    uint32_t round; /* LEND */
 };
 MUST_USE bool worker_post(struct worker *, const struct worker_command *);
 
@@ -78,7 +79,7 @@ enum worker_report_kind {
     WORKER_STREAM_GONE, /* carrier.stream, error: closed by the other side (ORIGIN_NONE: orderly FIN), or corrupt */
     WORKER_UDP_ERROR, /* carrier.remote, error */
     WORKER_ONDEMAND, /* device, octets: an inner packet to a WORKER_DEMAND prefix that no SA takes */
-    WORKER_LENT, /* carrier, traffic.anchor, octets: an array of struct esp_numbers, one for each SA of the anchor */
+    WORKER_LENT, /* carrier, traffic.anchor, round, octets: an array of struct esp_numbers, one for each SA of the anchor */
 };
 #define WORKER_LENT_MAX ((size_t)64) /* SAs of one anchor that can be lent */
 struct worker_report {
@@ -89,6 +90,7 @@ struct worker_report {
     uint8_t *octets;
     size_t length;
     struct error error;
+    uint32_t round; /* LENT: as in the LEND that it answers */
 };
 int worker_report_fd(const struct worker *); /* readable when reports wait; level-triggered */
 size_t worker_take(struct worker *, struct worker_report *, size_t max);

@@ -83,7 +83,8 @@ struct link {
     bool full; /* its socket takes no more: `writable` is on */
     bool held; /* what it brought waits for room in the ring of reports; it is not read */
     enum lending lending;
-    uint32_t anchor; /* that is being lent */
+    uint32_t anchor, round; /* that is being lent; and in which try of the control thread */
+    bool asked; /* for its SAs, by LEND_KERNEL: they wait for room in the ring of reports */
     bool retried; /* it is in worker->retried_links */
     LIST_ENTRY(link) retry_next;
     struct outlet outlet;
@@ -203,7 +204,7 @@ void links_retry(struct worker *); /* held ones go on, gone ones are reported */
 void links_free(struct worker *);
 
 /* ---- lend.c ---- */
-void lend_begin(struct link *, uint32_t anchor);
+void lend_begin(struct link *, uint32_t anchor, uint32_t round);
 void lend_decided(struct link *);
 void lend_over(struct link *); /* ours again, unless it is the kernel's */
 /* After reading and writing: takes the next step if it can be taken. False: the link is gone. */

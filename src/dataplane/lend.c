@@ -18,10 +18,20 @@ static void lend_sas(struct link *link) {
     lend_over(link);
 }
 
-void lend_begin(struct link *link, uint32_t anchor) {
-    link->anchor = anchor;
-    if (link->lending == LEND_KERNEL) /* a new IKE SA on a connection whose last one is gone (L7) */
+/* A new IKE SA on a connection whose last one is gone (L7): its stream rests no more. */
+static void lend_to_kernel(struct link *link) {
+    link->asked = !reports_have_room(link->worker, 1);
+    if (link->asked)
+        lend_retry(link);
+    else
         lend_sas(link);
+}
+
+void lend_begin(struct link *link, uint32_t anchor, uint32_t round) {
+    link->anchor = anchor;
+    link->round = round;
+    if (link->lending == LEND_KERNEL)
+        lend_to_kernel(link);
     if (link->lending != LEND_OURS)
         return;
     link->lending = LEND_ENDING;
@@ -78,6 +88,7 @@ void lend_decided(struct link *link) {
 
 void lend_over(struct link *link) {
     bool rested = link->lending == LEND_RESTS;
+    link->asked = false;
     if (link->stream == NULL || (!rested && link->lending != LEND_ENDING))
         return;
     link->lending = LEND_OURS;
@@ -104,9 +115,9 @@ void lends_retry(struct worker *worker) {
         following = LIST_NEXT(link, retry_next); /* one that waits again goes to the front: not now */
         LIST_REMOVE(link, retry_next);
         link->retried = false;
-        if (link->lending == LEND_KERNEL)
-            (void)flush(link);
-        else
+        if (link->lending != LEND_KERNEL)
             (void)lend_on(link);
+        else if (flush(link) && link->asked)
+            lend_to_kernel(link);
     }
 }

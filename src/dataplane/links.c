@@ -36,11 +36,13 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
 
 void link_after_write(struct link *link) {
     bool full = stream_wants_write(link->stream);
+    if (link->lending == LEND_RESTS) /* writability would say the same until it is decided */
+        return;
     if (link->lending ==
         LEND_KERNEL) { /* the socket says that it takes more while the kernel's own half message waits */
         link->full = full;
         if (full)
-            worker_retry_soon(link->worker);
+            lend_retry(link);
         return;
     }
     if (full == link->full)

@@ -65,7 +65,8 @@ void report_ondemand(struct worker *worker, uint32_t device, const uint8_t *pack
 }
 
 bool report_lent(struct worker *worker, const struct link *link, const struct esp_numbers *numbers, size_t count) {
-    struct worker_report report = {.kind = WORKER_LENT, .carrier = link->carrier, .traffic = {.anchor = link->anchor}};
+    struct worker_report report = {
+        .kind = WORKER_LENT, .carrier = link->carrier, .traffic = {.anchor = link->anchor}, .round = link->round};
     return have_spare(worker) && push_octets(worker, &report, span_of(numbers, count * sizeof *numbers));
 }
 

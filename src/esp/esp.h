@@ -71,7 +71,8 @@ struct esp_numbers {
     uint64_t out, in; /* the last one used, the highest seen; 0: none */
 };
 struct esp_numbers esp_sa_numbers(const struct esp_sa *);
-/* Goes on behind these where they are higher than its own: what came in up to there counts as seen. */
+/* What came in up to these counts as seen. Where more was sent than by us another made IVs under this key, and nobody knows
+ * which: it seals no more, as if its sequence numbers were used up, so that no IV is ever used twice (RFC 4106 section 3.1). */
 void esp_sa_go_on(struct esp_sa *, const struct esp_numbers *);
 
 /* True when a rekey is due because of the sequence numbers; esp_seal refuses (length 0) when they are used up. */

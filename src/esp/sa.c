@@ -126,7 +126,7 @@ struct esp_numbers esp_sa_numbers(const struct esp_sa *sa) {
 
 void esp_sa_go_on(struct esp_sa *sa, const struct esp_numbers *numbers) {
     if (numbers->out > sa->sequence_out)
-        sa->sequence_out = numbers->out < sa->sequence_last ? numbers->out : sa->sequence_last;
+        sa->sequence_out = sa->sequence_last;
     window_skip(&sa->window, numbers->in);
 }
 

@@ -98,15 +98,25 @@ static void remove_entry(struct host *h, struct esp_entry *entry) {
 
 /* ---------------------------------------------------------------- the face ---- */
 
-/* In first: the other side may send as soon as it is told. */
-static int put(struct host *h, const struct host_esp *esp, struct esp_entry *entry) {
+/* In first: the other side may send as soon as it is told. On failure what was made is taken back and nothing else: a state
+ * that was there before is another's, who may have chosen the same SPI behind the same address. */
+static int put(struct host *h, const struct host_esp *esp, struct esp_entry *entry, struct esp_entry *old) {
     int result = xfrm_state_add(h, esp, false);
-    if (result == 0)
-        result = xfrm_state_add(h, esp, true);
-    if (result == 0)
-        result = xfrm_policies_in(h, entry, true);
+    if (result != 0)
+        return result;
+    result = xfrm_state_add(h, esp, true);
+    if (result != 0) {
+        (void)xfrm_state_delete(h, entry, false);
+        return result;
+    }
+    result = xfrm_policies_in(h, entry, true);
     if (result == 0 && entry->outbound)
         result = xfrm_policy_out(h, entry, true);
+    if (result == 0)
+        return 0;
+    (void)xfrm_policies_in(h, old != NULL ? old : entry, old != NULL);
+    (void)xfrm_state_delete(h, entry, true);
+    (void)xfrm_state_delete(h, entry, false);
     return result;
 }
 
@@ -131,10 +141,9 @@ bool host_esp_set(struct host *h, const struct host_esp *esp, struct error *err)
         .inner_remote = esp->inner_remote};
     struct esp_entry *old = other_of(h, entry);
     entry->outbound = esp->outbound || old == NULL;
-    int result = put(h, esp, entry);
+    int result = put(h, esp, entry, old);
     if (result != 0) {
-        take_policies(h, entry);
-        remove_entry(h, entry);
+        forget(h, entry);
         return fail(err, HOST, 0, "the kernel does not take the Child SA (%s): %s",
             esp->encr == ENCR_AES_CBC      ? "AES-CBC with HMAC"
             : esp->encr == ENCR_AES_GCM_16 ? "AES-GCM"

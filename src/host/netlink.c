@@ -36,6 +36,7 @@ int netlink_send_on(struct nl_sock *socket, struct nl_msg *message) {
         return -NLE_NOMEM;
     nlmsg_hdr(message)->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
     int result = nl_send_auto(socket, message);
+    wipe(nlmsg_hdr(message), nlmsg_hdr(message)->nlmsg_len); /* a state's has keys */
     nlmsg_free(message);
     return result < 0 ? result : nl_wait_for_ack(socket);
 }

@@ -128,6 +128,7 @@ struct traffic_command {
     uint32_t replaces; /* spi_in, 0: none */
     uint32_t spi_in;
     bool lent; /* INSTALL: the kernel has it from the beginning, see traffic_lend */
+    bool mute; /* INSTALL: ... or will, and nothing is sealed with it until traffic_return: no key is used by both */
 };
 
 struct peer_host_setup { /* what the host must have while the peer is up */
@@ -350,7 +351,8 @@ void traffic_sealed(struct traffic *, const struct traffic_route *, struct traff
  * comes here is passed over (it did not come over the stream that the kernel reads, and only the kernel knows what is
  * fresh), and nothing is sealed with them. Returns how many; 0: there is no such anchor, it has none or too many. */
 size_t traffic_lend(struct traffic *, uint32_t anchor, struct esp_numbers *, size_t most);
-/* One comes back, behind these numbers. */
+/* One comes back with these numbers, or may be used although it never went (out 0). If the kernel sent with it nothing more is
+ * sealed: the next packet asks for a rekey. */
 void traffic_return(struct traffic *, const struct esp_numbers *);
 size_t traffic_anchors(const struct traffic *); /* for leak checks */
 size_t traffic_sas(const struct traffic *);

@@ -125,7 +125,8 @@ static bool strip(const uint8_t *inner, size_t length, const struct flow *flow, 
            (!is_outer(route->carrier, flow) && esp_transport_strip(inner, length, &route->strip, &route->next_header));
 }
 
-/* Of an SA that the kernel has: its policy takes the packets before they get here, but for those on their way. */
+/* Of an SA that the kernel has: its policy takes the packets before they get here, but for those on their way. And of one
+ * that it will have in a moment. */
 static const struct carrier nowhere = {.transport = TRANSPORT_NONE};
 
 bool traffic_route(
@@ -143,7 +144,7 @@ bool traffic_route(
             continue;
         *route = (struct traffic_route){.sa = installed->sa,
             .anchor = installed->anchor->number,
-            .carrier = installed->lent ? &nowhere : &installed->anchor->carrier};
+            .carrier = installed->lent || installed->mute ? &nowhere : &installed->anchor->carrier};
         return strip(inner, length, &flow, route);
     }
     return false;

@@ -102,6 +102,7 @@ static void install(struct traffic *traffic, const struct traffic_command *comma
     installed->sa = command->sa;
     installed->spi_in = spi_in;
     installed->lent = command->lent;
+    installed->mute = command->mute;
     installed->replaces = command->replaces;
     installed->device = command->device;
     installed->next = anchor->sas;
@@ -209,7 +210,7 @@ void traffic_return(struct traffic *traffic, const struct esp_numbers *numbers) 
     if (!installed)
         return;
     esp_sa_go_on(installed->sa, numbers);
-    installed->lent = false;
+    installed->lent = installed->mute = false;
 }
 
 void traffic_free(struct traffic *traffic) {

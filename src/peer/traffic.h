@@ -39,6 +39,7 @@ struct installed {
     bool outbound; /* is in the policy */
     bool draining; /* and never will be again */
     bool lent; /* the kernel has it */
+    bool mute; /* the kernel is to have it: nothing is sealed with it before */
     uint32_t soft_calls; /* of traffic_sealed since a rekey is due */
     size_t entries;
     struct policy_entry entry[]; /* as many as the SA has remote selectors */

@@ -226,6 +226,7 @@ struct kernel {
     struct event *tick;
     uint32_t round;
     size_t first; /* bucket of the next tick */
+    size_t reading; /* counters that the monitor was asked for */
 };
 void kernel_configure(struct engine *, const struct config *); /* asks the monitor, if a connection wants it */
 /* A command of peers, before it goes to the worker, and after. */

@@ -8,58 +8,22 @@
  *   KERNEL   the stream is the kernel's; new SAs go there at once
  *   TAKING   something else carries the anchor, or nothing: the SAs come back, with the numbers that the kernel reached
  *
- * What came back is rekeyed before the kernel has the anchor again: nobody makes IVs under a key whose IVs another made,
- * but once. */
-#include "daemon/engine/internal.h"
+ * A key seals here or in the kernel, never in both: the kernel's IVs begin at random, ours at 1, and with the same key they
+ * must never meet (RFC 4106 section 3.1). So the kernel gets only SAs that sent nothing yet, what came back receives but
+ * sends no more, and both are rekeyed. A successor that is to go to the kernel is mute until it is there. */
+#include "daemon/engine/kernel_internal.h"
 
-#include <event2/event.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS 1000 /* counters are read, and who waits for a rekey asks for it */
-#define REKEY_AGAIN_MS (10 * SECOND)
-#define REKEYS_MAX 32 /* that one tick asks for */
-#define READS_MAX 512 /* of counters */
-#define NUMBERS_APART 64 /* a packet on its way out may have taken a number after we asked for the last one */
-
-enum kernel_state { KERNEL_OURS, KERNEL_ENDING, KERNEL_SETTING, KERNEL_KERNEL, KERNEL_TAKING };
-
-struct kernel_sa {
-    SLIST_ENTRY(kernel_sa) next;
-    struct esp_sa *sa; /* the worker's; alive until it is retired, which is seen here first */
-    uint32_t spi_in;
-    bool outbound; /* to be used at once */
-    bool in_kernel, been; /* now; or once, and came back */
-    struct host_esp_state seen; /* what was counted */
-    uint64_t rekey_at; /* ms: asked for not before */
-};
-SLIST_HEAD(kernel_sa_list, kernel_sa);
-
-struct kernel_anchor {
-    LIST_ENTRY(kernel_anchor) next;
-    uint32_t number, round; /* answers of an earlier round are nobody's */
-    char connection[64];
-    struct carrier carrier, lent; /* now; and which the kernel has */
-    enum kernel_state state;
-    bool refused; /* the kernel can't, or nobody wants it: it is not asked again */
-    bool stranded; /* in the tick before, the kernel had its stream and not its SAs */
-    unsigned asked; /* answers of the monitor to come, in this round */
-    struct error error; /* why the kernel can't */
-    struct kernel_sa_list sas;
-};
-
-struct kernel_asked {
-    struct engine *engine;
-    uint32_t anchor, round, spi_in;
-    peer_id peer;
-};
+#define MUTE_MS (5 * SECOND) /* then it is used here after all, and rekeyed later */
 
 static struct kernel_bucket *bucket_of(struct engine *engine, uint32_t number) {
     return &engine->kernel.bucket[number % KERNEL_BUCKETS];
 }
 
-static struct kernel_anchor *find(struct engine *engine, uint32_t number) {
+struct kernel_anchor *kernel_find(struct engine *engine, uint32_t number) {
     struct kernel_anchor *a;
     LIST_FOREACH(a, bucket_of(engine, number), next) {
         if (a->number == number)
@@ -68,7 +32,7 @@ static struct kernel_anchor *find(struct engine *engine, uint32_t number) {
     return NULL;
 }
 
-static struct kernel_sa *find_sa(const struct kernel_anchor *a, uint32_t spi_in) {
+struct kernel_sa *kernel_find_sa(const struct kernel_anchor *a, uint32_t spi_in) {
     struct kernel_sa *sa;
     SLIST_FOREACH(sa, &a->sas, next) {
         if (sa->spi_in == spi_in)
@@ -78,7 +42,7 @@ static struct kernel_sa *find_sa(const struct kernel_anchor *a, uint32_t spi_in)
 }
 
 /* Of a request that does not get as far as that nothing will be heard: memory is short, and the SA then stays where it is. */
-static struct kernel_asked *asked_new(
+struct kernel_asked *kernel_asked_new(
     struct engine *engine, const struct kernel_anchor *a, uint32_t spi_in, peer_id peer) {
     struct kernel_asked *asked = malloc(sizeof *asked);
     if (asked == NULL) {
@@ -91,8 +55,8 @@ static struct kernel_asked *asked_new(
 }
 
 /* The anchor of an answer, if it is still in the round in which it was asked. */
-static struct kernel_anchor *answered(const struct kernel_asked *asked) {
-    struct kernel_anchor *a = find(asked->engine, asked->anchor);
+struct kernel_anchor *kernel_answered(const struct kernel_asked *asked) {
+    struct kernel_anchor *a = kernel_find(asked->engine, asked->anchor);
     return a != NULL && a->round == asked->round ? a : NULL;
 }
 
@@ -145,7 +109,8 @@ static void refuse(struct kernel_anchor *a, const struct error *why) {
 static bool wanted(struct engine *engine, struct kernel_anchor *a) {
     const struct kernel_sa *sa;
     struct error why;
-    if (!engine->kernel.usable || a->refused || a->carrier.transport != TRANSPORT_TCP || SLIST_EMPTY(&a->sas))
+    if (!engine->kernel.usable || a->refused || a->differs || a->carrier.transport != TRANSPORT_TCP ||
+        SLIST_EMPTY(&a->sas))
         return false;
     SLIST_FOREACH(sa, &a->sas, next) {
         if (sa->been)
@@ -160,8 +125,6 @@ static bool wanted(struct engine *engine, struct kernel_anchor *a) {
 
 /* ---------------------------------------------------------------- steps ---- */
 
-static void decide(struct engine *engine, struct kernel_anchor *a);
-
 static void give_back(struct engine *engine, uint32_t stream, const struct esp_numbers *numbers, size_t count) {
     struct worker_command command = {.kind = WORKER_RETURN, .carrier = {.stream = stream}, .fd = -1};
     command.length = count * sizeof *numbers;
@@ -175,28 +138,15 @@ static void give_back(struct engine *engine, uint32_t stream, const struct esp_n
     outbox_post(engine, &command);
 }
 
-/* What the worker was asked for is not wanted any more, or must be asked for anew: nothing of it has reached the kernel. */
-static void cancel(struct engine *engine, struct kernel_anchor *a) {
-    struct esp_numbers numbers[WORKER_LENT_MAX];
-    const struct kernel_sa *sa;
-    size_t count = 0;
-    SLIST_FOREACH(sa, &a->sas, next) {
-        if (count < WORKER_LENT_MAX)
-            numbers[count++] = (struct esp_numbers){.spi_in = sa->spi_in}; /* goes on where it was */
-    }
-    give_back(engine, a->lent.stream, numbers, count);
-    a->state = KERNEL_OURS;
-}
-
 static void taken(struct engine *engine, struct kernel_anchor *a) {
     if (a->asked > 0)
         return;
     a->state = KERNEL_OURS;
     give_back(engine, a->lent.stream, NULL, 0);
-    decide(engine, a);
+    kernel_decide(engine, a);
 }
 
-static void count_up(struct kernel_sa *sa, const struct host_esp_state *now) {
+void kernel_count_up(struct kernel_sa *sa, const struct host_esp_state *now) {
     struct esp_counters *counters = esp_sa_counters(sa->sa);
     struct host_esp_state *seen = &sa->seen;
     if (now->packets_in > seen->packets_in)
@@ -212,21 +162,51 @@ static void count_up(struct kernel_sa *sa, const struct host_esp_state *now) {
     *seen = *now;
 }
 
+static void return_one(struct engine *engine, struct kernel_sa *sa, const struct esp_numbers *numbers) {
+    sa->lent = sa->mute = false;
+    give_back(engine, 0, numbers, 1);
+}
+
+void kernel_unmute(struct engine *engine, struct kernel_sa *sa) {
+    return_one(engine, sa, &(struct esp_numbers){.spi_in = sa->spi_in});
+}
+
+/* The kernel may come to have its SAs. */
+static bool is_hopeful(const struct kernel_anchor *a) {
+    return !a->refused && (a->carrier.transport == TRANSPORT_TCP || a->carrier.transport == TRANSPORT_NONE);
+}
+
+/* What the worker was asked for is not wanted any more, or must be asked for anew: nothing of it has reached the kernel. */
+void kernel_cancel(struct engine *engine, struct kernel_anchor *a) {
+    struct kernel_sa *sa;
+    SLIST_FOREACH(sa, &a->sas, next) {
+        kernel_unmute(engine, sa);
+    }
+    give_back(engine, a->lent.stream, NULL, 0);
+    a->state = KERNEL_OURS;
+}
+
 static void on_taken(void *context, const struct monitor_answer *answer) {
     struct kernel_asked asked = *(struct kernel_asked *)context;
-    struct kernel_anchor *a = answered(&asked);
+    struct kernel_anchor *a = kernel_answered(&asked);
     free(context);
     if (a == NULL)
         return;
-    struct kernel_sa *sa = find_sa(a, asked.spi_in);
+    struct kernel_sa *sa = kernel_find_sa(a, asked.spi_in);
     struct esp_numbers numbers = {.spi_in = asked.spi_in};
-    if (answer->error.origin == ORIGIN_NONE && sa != NULL) {
-        count_up(sa, &answer->esp);
+    bool known = answer->error.origin == ORIGIN_NONE;
+    if (known && sa != NULL) {
+        kernel_count_up(sa, &answer->esp);
         numbers.in = answer->esp.in;
-        numbers.out = answer->esp.out + NUMBERS_APART;
+        numbers.out = answer->esp.out + 1; /* one may be on its way */
+    } else if (sa != NULL && !sa->failed) { /* with our own the peer would drop what we send, and we take what it had */
+        log_warning("%s: %s: the Child SA rests until it is rekeyed", a->connection, answer->error.text);
+        sa->lost = true;
     }
-    if (sa != NULL)
-        give_back(asked.engine, 0, &numbers, 1);
+    if (sa != NULL && !sa->lost) {
+        sa->spent = known;
+        return_one(asked.engine, sa, &numbers);
+    }
     a->asked--;
     taken(asked.engine, a);
 }
@@ -238,9 +218,12 @@ static void take(struct engine *engine, struct kernel_anchor *a) {
     a->asked = 0;
     log_debug("%s: ESP comes back from the kernel", a->connection);
     SLIST_FOREACH(sa, &a->sas, next) {
-        if (!sa->in_kernel)
+        if (!sa->in_kernel) { /* it never came as far as that */
+            if (sa->lent && !sa->lost)
+                kernel_unmute(engine, sa);
             continue;
-        struct kernel_asked *asked = asked_new(engine, a, sa->spi_in, 0);
+        }
+        struct kernel_asked *asked = kernel_asked_new(engine, a, sa->spi_in, 0);
         if (asked == NULL)
             return;
         sa->in_kernel = false;
@@ -251,27 +234,32 @@ static void take(struct engine *engine, struct kernel_anchor *a) {
     taken(engine, a);
 }
 
-static void close_stream(struct engine *engine, uint32_t stream, const struct error *why) {
+void kernel_close_stream(struct engine *engine, uint32_t stream, const struct error *why) {
     streams_close(engine, stream);
     engine_apply(engine, peers_stream_lost(engine->peers, engine_now(), stream, why));
 }
 
 /* The kernel can't have all of it. A stream that it reads already can't carry what is left: the peer comes again, or we do. */
-static void give_up(struct engine *engine, struct kernel_anchor *a) {
+void kernel_give_up(struct engine *engine, struct kernel_anchor *a) {
     struct error why = a->error;
     uint32_t stream = a->lent.stream;
     refuse(a, &why);
     take(engine, a);
     if (streams_is_kernel(engine, stream))
-        close_stream(engine, stream, &why);
+        kernel_close_stream(engine, stream, &why);
 }
 
 static void on_set(void *context, const struct monitor_answer *answer) {
     struct kernel_asked asked = *(struct kernel_asked *)context;
     struct engine *engine = asked.engine;
-    struct kernel_anchor *a = answered(&asked);
+    struct kernel_anchor *a = kernel_answered(&asked), *later = kernel_find(engine, asked.anchor);
+    struct kernel_sa *sa = later != NULL ? kernel_find_sa(later, asked.spi_in) : NULL;
     free(context);
     actions_send_late(engine, asked.peer);
+    if (sa != NULL && answer->error.origin != ORIGIN_NONE) {
+        sa->failed = true;
+        sa->in_kernel = false;
+    }
     if (a == NULL)
         return;
     if (answer->error.origin != ORIGIN_NONE && a->error.origin == ORIGIN_NONE)
@@ -279,7 +267,7 @@ static void on_set(void *context, const struct monitor_answer *answer) {
     if (--a->asked > 0)
         return;
     if (a->error.origin != ORIGIN_NONE) {
-        give_up(engine, a);
+        kernel_give_up(engine, a);
     } else if (a->state == KERNEL_SETTING) {
         struct worker_command command = {.kind = WORKER_KERNEL, .carrier = a->lent, .fd = -1};
         a->state = KERNEL_KERNEL;
@@ -292,27 +280,38 @@ static void on_set(void *context, const struct monitor_answer *answer) {
 static void set(struct engine *engine, struct kernel_anchor *a, struct kernel_sa *sa, const struct esp_numbers *numbers,
     peer_id peer) {
     struct host_esp esp;
-    struct kernel_asked *asked = asked_new(engine, a, sa->spi_in, peer);
+    struct kernel_asked *asked = kernel_asked_new(engine, a, sa->spi_in, peer);
     if (asked == NULL)
         return;
     host_esp_of(a, sa, numbers, &esp);
-    sa->in_kernel = true;
+    sa->lent = sa->in_kernel = true;
+    sa->mute = false;
     a->asked++;
     monitor_esp_set(engine->monitor, a->connection, &esp, on_set, asked);
     wipe(&esp, sizeof esp);
 }
 
-static void decide(struct engine *engine, struct kernel_anchor *a) {
+void kernel_decide(struct engine *engine, struct kernel_anchor *a) {
     bool moved = !carrier_equal(&a->carrier, &a->lent);
     if (a->state == KERNEL_ENDING && (moved || SLIST_EMPTY(&a->sas)))
-        cancel(engine, a);
+        kernel_cancel(engine, a);
     else if ((a->state == KERNEL_SETTING || a->state == KERNEL_KERNEL) && moved)
         take(engine, a);
-    if (a->state != KERNEL_OURS || !wanted(engine, a))
+    if (a->state != KERNEL_OURS || !wanted(engine, a)) {
+        struct kernel_sa *sa;
+        SLIST_FOREACH(sa, &a->sas, next) {
+            if (sa->mute && !is_hopeful(a))
+                kernel_unmute(engine, sa);
+        }
         return;
-    struct worker_command command = {
-        .kind = WORKER_LEND, .carrier = a->carrier, .traffic = {.anchor = a->number}, .fd = -1};
+    }
+    struct worker_command command = {.kind = WORKER_LEND,
+        .carrier = a->carrier,
+        .traffic = {.anchor = a->number},
+        .round = ++engine->kernel.round,
+        .fd = -1};
     a->state = KERNEL_ENDING;
+    a->round = command.round;
     a->lent = a->carrier;
     a->error = (struct error){0};
     outbox_post(engine, &command);
@@ -325,28 +324,38 @@ static bool same_sas(const struct kernel_anchor *a, const struct esp_numbers *nu
         known++;
     }
     for (size_t i = 0; i < count; i++)
-        if (find_sa(a, numbers[i].spi_in) == NULL)
+        if (kernel_find_sa(a, numbers[i].spi_in) == NULL)
             return false;
     return known == count && count > 0;
 }
 
 void kernel_lent(struct engine *engine, const struct worker_report *report) {
-    struct kernel_anchor *a = find(engine, report->traffic.anchor);
+    struct kernel_anchor *a = kernel_find(engine, report->traffic.anchor);
     struct esp_numbers numbers[WORKER_LENT_MAX];
     size_t count = report->length / sizeof numbers[0];
-    if (a == NULL || a->state != KERNEL_ENDING || a->lent.stream != report->carrier.stream || count > WORKER_LENT_MAX)
+    if (a == NULL || a->state != KERNEL_ENDING || a->round != report->round || count > WORKER_LENT_MAX)
         return; /* it was told otherwise meanwhile */
     memcpy(numbers, report->octets, count * sizeof numbers[0]);
     if (!same_sas(a, numbers, count)) {
-        cancel(engine, a);
-        decide(engine, a);
+        kernel_cancel(engine, a);
+        a->differs = true; /* not at once: the stream rests every time */
+        return;
+    }
+    bool fresh = true;
+    for (size_t i = 0; i < count; i++) {
+        struct kernel_sa *sa = kernel_find_sa(a, numbers[i].spi_in);
+        sa->been = sa->been || numbers[i].out > 0;
+        fresh = fresh && !sa->been;
+    }
+    if (!fresh) {
+        kernel_cancel(engine, a); /* until they are rekeyed */
         return;
     }
     a->state = KERNEL_SETTING;
     a->round = ++engine->kernel.round;
     a->asked = 0;
     for (size_t i = 0; i < count; i++)
-        set(engine, a, find_sa(a, numbers[i].spi_in), &numbers[i], 0);
+        set(engine, a, kernel_find_sa(a, numbers[i].spi_in), &numbers[i], 0);
 }
 
 /* ---------------------------------------------------------------- what peers command ---- */
@@ -393,9 +402,13 @@ static void install(
     *sa =
         (struct kernel_sa){.sa = command->sa, .spi_in = esp_sa_spi_in(command->sa), .outbound = command->outbound_now};
     SLIST_INSERT_HEAD(&a->sas, sa, next);
-    if (a->state != KERNEL_SETTING && a->state != KERNEL_KERNEL)
+    if (a->state != KERNEL_SETTING && a->state != KERNEL_KERNEL) {
+        command->mute = sa->mute = command->replaces != 0 && is_hopeful(a);
+        command->outbound_now = command->outbound_now && !sa->mute; /* the one before sends until it is deleted */
+        sa->mute_until = engine_now() + MUTE_MS;
         return;
-    command->lent = true;
+    }
+    command->lent = sa->lent = true;
     if (fits(esp_sa_config(command->sa), &a->error)) {
         const struct esp_numbers none = {0};
         engine->routing = action->peer; /* what lets the peer send waits until the kernel has it */
@@ -406,7 +419,7 @@ static void install(
 void kernel_before(struct engine *engine, const struct peer_action *action, struct traffic_command *command) {
     if (!engine->kernel.usable)
         return;
-    struct kernel_anchor *a = find(engine, command->anchor);
+    struct kernel_anchor *a = kernel_find(engine, command->anchor);
     if (command->verb == TRAFFIC_ANCHOR_ADD && a == NULL)
         add(engine, action);
     else if (command->verb == TRAFFIC_INSTALL && a != NULL)
@@ -414,11 +427,11 @@ void kernel_before(struct engine *engine, const struct peer_action *action, stru
 }
 
 void kernel_after(struct engine *engine, const struct traffic_command *command) {
-    struct kernel_anchor *a = engine->kernel.usable ? find(engine, command->anchor) : NULL;
+    struct kernel_anchor *a = engine->kernel.usable ? kernel_find(engine, command->anchor) : NULL;
     if (a == NULL)
         return;
     bool ends = command->verb == TRAFFIC_RETIRE || command->verb == TRAFFIC_DRAIN; /* nothing goes out on it any more */
-    struct kernel_sa *sa = ends ? find_sa(a, command->spi_in) : NULL;
+    struct kernel_sa *sa = ends ? kernel_find_sa(a, command->spi_in) : NULL;
     if (command->verb == TRAFFIC_ANCHOR_REMOVE) {
         remove_anchor(engine, a);
         return;
@@ -427,14 +440,14 @@ void kernel_after(struct engine *engine, const struct traffic_command *command) 
         a->carrier = command->carrier;
     if (sa != NULL)
         remove_sa(engine, a, sa);
-    decide(engine, a);
+    kernel_decide(engine, a);
 }
 
 void kernel_forget(struct engine *engine, const struct esp_sa *esp) {
     for (size_t i = 0; i < KERNEL_BUCKETS && engine->kernel.usable; i++) {
         struct kernel_anchor *a;
         LIST_FOREACH(a, &engine->kernel.bucket[i], next) {
-            struct kernel_sa *sa = find_sa(a, esp_sa_spi_in(esp));
+            struct kernel_sa *sa = kernel_find_sa(a, esp_sa_spi_in(esp));
             if (sa != NULL && sa->sa == esp)
                 remove_sa(engine, a, sa);
         }
@@ -442,131 +455,6 @@ void kernel_forget(struct engine *engine, const struct esp_sa *esp) {
 }
 
 bool kernel_has(struct engine *engine, uint32_t anchor) {
-    const struct kernel_anchor *a = engine->kernel.usable ? find(engine, anchor) : NULL;
+    const struct kernel_anchor *a = engine->kernel.usable ? kernel_find(engine, anchor) : NULL;
     return a != NULL && a->state == KERNEL_KERNEL;
-}
-
-/* ---------------------------------------------------------------- now and then ---- */
-
-static void soft_expiry(struct engine *engine, uint32_t anchor, uint32_t spi_in) {
-    struct traffic_report report = {.kind = TRAFFIC_SOFT_EXPIRY, .anchor = anchor, .spi_in = spi_in};
-    engine_apply(engine, peers_traffic(engine->peers, engine_now(), &report));
-}
-
-static void on_read(void *context, const struct monitor_answer *answer) {
-    struct kernel_asked asked = *(struct kernel_asked *)context;
-    struct kernel_anchor *a = answered(&asked);
-    struct kernel_sa *sa = a != NULL ? find_sa(a, asked.spi_in) : NULL;
-    free(context);
-    if (sa == NULL || answer->error.origin != ORIGIN_NONE)
-        return;
-    count_up(sa, &answer->esp);
-    if (answer->esp.out < esp_sa_config(sa->sa)->soft_packets || engine_now() < sa->rekey_at)
-        return;
-    sa->rekey_at = engine_now() + REKEY_AGAIN_MS;
-    soft_expiry(asked.engine, asked.anchor, asked.spi_in);
-}
-
-/* Of a new IKE SA on the connection of one before (L7), or one that came back to its connection: it can't stay there. */
-static bool is_stranded(struct engine *engine, struct kernel_anchor *a) {
-    bool before = a->stranded;
-    a->stranded = a->state == KERNEL_OURS && streams_is_kernel(engine, a->carrier.stream);
-    return before && a->stranded;
-}
-
-struct due { /* of one tick */
-    size_t reads, rekeys;
-    struct kernel_asked rekey[REKEYS_MAX];
-};
-
-/* True: the anchor can't go on as it is. */
-static bool look(struct engine *engine, struct kernel_anchor *a, struct due *due) {
-    struct kernel_sa *sa;
-    uint64_t now = engine_now();
-    bool has = a->state == KERNEL_KERNEL;
-    bool waits = a->state == KERNEL_OURS && !a->refused && a->carrier.transport == TRANSPORT_TCP;
-    if (is_stranded(engine, a) || (has && a->asked == 0 && a->error.origin != ORIGIN_NONE))
-        return true;
-    SLIST_FOREACH(sa, &a->sas, next) {
-        struct kernel_asked *asked;
-        if (has && sa->in_kernel && due->reads < READS_MAX && (asked = asked_new(engine, a, sa->spi_in, 0)) != NULL) {
-            due->reads++;
-            monitor_esp_read(engine->monitor, sa->spi_in, false, on_read, asked);
-        }
-        if (!waits || !sa->been || now < sa->rekey_at || due->rekeys == REKEYS_MAX)
-            continue;
-        sa->rekey_at = now + REKEY_AGAIN_MS;
-        due->rekey[due->rekeys++] = (struct kernel_asked){.anchor = a->number, .spi_in = sa->spi_in};
-    }
-    return false;
-}
-
-static void end_of(struct engine *engine, struct kernel_anchor *a) {
-    struct error why;
-    if (a->state == KERNEL_KERNEL) {
-        give_up(engine, a);
-        return;
-    }
-    fail(&why, HOST, 0, "the kernel reads ESP on this connection, and this IKE SA's is ours");
-    close_stream(engine, a->carrier.stream, &why);
-}
-
-static void on_tick(evutil_socket_t fd, short what, void *context) {
-    (void)fd;
-    (void)what;
-    struct engine *engine = context;
-    struct due due = {0};
-    struct kernel_anchor *a, *failed = NULL;
-    size_t first = engine->kernel.first;
-    for (size_t i = 0; i < KERNEL_BUCKETS; i++) { /* whoever finds no room is the first next time */
-        size_t at = (first + i) % KERNEL_BUCKETS;
-        if (due.reads < READS_MAX)
-            engine->kernel.first = at;
-        LIST_FOREACH(a, &engine->kernel.bucket[at], next) {
-            if (look(engine, a, &due))
-                failed = a;
-        }
-    }
-    if (failed != NULL) /* before peers are called, which may take it away */
-        end_of(engine, failed);
-    for (size_t i = 0; i < due.rekeys; i++)
-        soft_expiry(engine, due.rekey[i].anchor, due.rekey[i].spi_in);
-}
-
-static void on_probed(void *context, const struct monitor_answer *answer) {
-    struct engine *engine = context;
-    struct timeval every = {.tv_sec = TICK_MS / 1000};
-    if (answer->error.origin != ORIGIN_NONE) {
-        log_warning("kernel-esp=yes: %s; our own ESP does it", answer->error.text);
-        return;
-    }
-    engine->kernel.tick = event_new(engine->base, -1, EV_PERSIST, on_tick, engine);
-    engine->kernel.usable = engine->kernel.tick != NULL && event_add(engine->kernel.tick, &every) == 0;
-}
-
-/* The monitor answers in order: it is known before anything is served. */
-void kernel_configure(struct engine *engine, const struct config *config) {
-    for (size_t i = 0; i < config->connections; i++) {
-        if (!config->connection[i].kernel_esp || engine->kernel.usable)
-            continue;
-        monitor_esp_probe(engine->monitor, on_probed, engine);
-        return;
-    }
-}
-
-void kernel_free(struct engine *engine) {
-    for (size_t i = 0; i < KERNEL_BUCKETS; i++)
-        while (!LIST_EMPTY(&engine->kernel.bucket[i])) {
-            struct kernel_anchor *a = LIST_FIRST(&engine->kernel.bucket[i]);
-            struct kernel_sa *sa;
-            while ((sa = SLIST_FIRST(&a->sas)) != NULL) {
-                SLIST_REMOVE_HEAD(&a->sas, next);
-                free(sa);
-            }
-            LIST_REMOVE(a, next);
-            free(a);
-        }
-    if (engine->kernel.tick != NULL)
-        event_free(engine->kernel.tick);
-    engine->kernel = (struct kernel){0};
 }

@@ -492,13 +492,34 @@ static void O5_a_new_sa_of_an_anchor_that_the_kernel_has_is_the_kernels_from_the
     numbers[0] = (struct esp_numbers){.spi_in = 0x3000, .out = 5};
     traffic_return(f->traffic, &numbers[0]);
     assert_int_equal(stream_of(f), 10);
-    assert_int_equal(esp_sa_numbers(sa).out, 5);
+    assert_true(esp_sa_wants_rekey(sa)); /* the kernel sent with it: we do no more */
+}
+
+static void O5_what_the_kernel_will_have_receives_here_and_does_not_send(void **state) {
+    struct fixture *f = *state;
+    uint8_t packet[256];
+    struct esp_sa *sa = make_sa(0x3000, 0x4000, "10.1.0.0/16", "10.2.0.0/16");
+    struct esp_sa *far = make_sa(0x4000, 0x3000, "10.2.0.0/16", "10.1.0.0/16");
+    apply(f, (struct traffic_command){
+                 .verb = TRAFFIC_INSTALL, .anchor = 1, .sa = sa, .spi_in = 0x3000, .replaces = 0x1000, .mute = true});
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x1000); /* until the old one goes */
+    assert_int_equal(stream_of(f), 10);
+    retire(f, 1, 0x1000);
+    assert_int_equal(spi_to(f, "10.1.0.1", "10.2.0.1"), 0x3000);
+    assert_int_equal(route(f, "10.1.0.1", "10.2.0.1").carrier->transport, TRANSPORT_NONE);
+    size_t length = sealed_by(far, packet, "10.2.0.1", "10.1.0.1");
+    assert_int_equal(receive(f, tcp(10), packet, length), TRAFFIC_IS_INNER);
+    traffic_return(f->traffic, &(struct esp_numbers){.spi_in = 0x3000});
+    assert_int_equal(stream_of(f), 10);
+    assert_false(esp_sa_wants_rekey(sa));
+    esp_sa_free(far);
 }
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(O5_what_the_kernel_has_is_neither_opened_nor_sealed_here_and_moves_nothing),
+        T(O5_what_the_kernel_will_have_receives_here_and_does_not_send),
         T(O5_a_new_sa_of_an_anchor_that_the_kernel_has_is_the_kernels_from_the_beginning),
         T(L5_fresh_esp_on_another_stream_moves_the_anchor_and_reports_it),
         T(L5_a_replayed_packet_on_another_stream_moves_nothing),
